@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include <string.h>
+
+#define KIB 1024ULL
+/* What KVM's distributor takes: more than the 32 private INTIDs, in steps of 32, and not the
+ * special INTIDs from 1020 on. */
+#define IRQS_MIN 64
+#define IRQS_MAX 992
+#define IRQS_STEP 32
+#define FIRST_SPI 32
+#define FIRST_PPI 16
+/* KVM's GICv2 and GICv3 devices map these. */
+#define GICD_V3_SIZE (64 * KIB)
+#define GICD_V2_SIZE (4 * KIB)
+#define GICC_V2_SIZE (8 * KIB)
+#define ITS_SIZE (128 * KIB)
+#define V2M_SIZE (4 * KIB)
+/* A region in KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION counts in 12 bits and addresses in 52. */
+#define REDIST_COUNT_MAX 4095
+#define ADDRESS_MAX (1ULL << 52)
+
+G_STATIC_ASSERT(VCPUHP_MAX_VCPUS <= REDIST_COUNT_MAX);
+
+void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabled)
+{
+    *config = (VcpuhpConfig){
+        .version = VCPUHP_CONFIG_VERSION,
+        .n_vcpus = n_vcpus,
+        .n_enabled = n_enabled,
+        .gic = {.version = 3,
+                .n_irqs = 256,
+                .dist_base = 0x08000000,
+                .redists = {{.base = 0x0a000000}},
+                .n_redists = 1},
+        .regs_base = 0x09000000,
+        .irq = 33,
+        .retry_ms = 30000,
+        .eject_ms = 30000,
+    };
+}
+
+#define REFUSE(...) \
+    (g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, __VA_ARGS__), false)
+
+/* --- Slots, MPIDRs, topology --- */
+
+static bool check_counts(const VcpuhpConfig *from, GError **error)
+{
+    uint32_t limit = from->gic.version == 2 ? VCPUHP_MAX_VCPUS_GICV2 : VCPUHP_MAX_VCPUS;
+
+    if (from->version != VCPUHP_CONFIG_VERSION)
+        return REFUSE("version is %u, this library knows %u", from->version,
+                      VCPUHP_CONFIG_VERSION);
+    if (from->gic.version != 2 && from->gic.version != 3)
+        return REFUSE("gic.version is %u, not 2 or 3", from->gic.version);
+    if (from->n_vcpus < 1 || from->n_vcpus > limit)
+        return REFUSE("n_vcpus is %u, not 1 … %u with GICv%u", from->n_vcpus, limit,
+                      from->gic.version);
+    if (from->n_enabled < 1 || from->n_enabled > from->n_vcpus)
+        return REFUSE("n_enabled is %u, not 1 … %u (n_vcpus)", from->n_enabled, from->n_vcpus);
+    if (from->coldplug != VCPUHP_COLDPLUG_FIXED && from->coldplug != VCPUHP_COLDPLUG_REMOVABLE)
+        return REFUSE("coldplug is %d, which is no VcpuhpColdplug", (int)from->coldplug);
+    if (from->eject_ms < 1)
+        return REFUSE("eject_ms is 0, not 1 or more");
+    return true;
+}
+
+static bool set_topology(Config *config, const VcpuhpTopology *from, GError **error)
+{
+    uint64_t product = 1;
+    const uint32_t counts[] = {from->sockets, from->clusters, from->cores, from->threads};
+
+    if (!from->sockets && !from->clusters && !from->cores && !from->threads) {
+        config->topology = (VcpuhpTopology){1, 1, config->n_vcpus, 1};
+        return true;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(counts); i++)
+        product = counts[i] <= VCPUHP_MAX_VCPUS ? product * counts[i] : 0;
+    if (product != config->n_vcpus)
+        return REFUSE("topology is %u sockets of %u clusters of %u cores of %u threads, which is "
+                      "not %u (n_vcpus)",
+                      from->sockets, from->clusters, from->cores, from->threads, config->n_vcpus);
+    config->topology = *from;
+    return true;
+}
+
+/* What KVM gives the vCPU with this id: 16 to an Aff0 range, as GICv3's SGIs address them. */
+static uint64_t kvm_mpidr(uint32_t vcpu)
+{
+    return (vcpu & 0xf) | (uint64_t)((vcpu >> 4) & 0xff) << 8 | (uint64_t)(vcpu >> 12) << 16;
+}
+
+static bool set_mpidrs(Config *config, const uint64_t *from, GError **error)
+{
+    config->custom_mpidrs = from != NULL;
+    config->mpidrs = g_new(uint64_t, config->n_vcpus);
+    config->by_mpidr = g_hash_table_new(g_int64_hash, g_int64_equal);
+    for (uint32_t i = 0; i < config->n_vcpus; i++) {
+        uint64_t mpidr = from ? from[i] : kvm_mpidr(i);
+        int other;
+
+        if (mpidr & ~MPIDR_AFFINITY)
+            return REFUSE("mpidrs[%u] is 0x%" G_GINT64_MODIFIER
+                          "x, which has bits outside the affinity fields 0x%" G_GINT64_MODIFIER "x",
+                          i, mpidr, (uint64_t)MPIDR_AFFINITY);
+        other = config_vcpu_by_mpidr(config, mpidr);
+        if (other >= 0)
+            return REFUSE("mpidrs[%u] is 0x%" G_GINT64_MODIFIER "x, as mpidrs[%d] is", i, mpidr,
+                          other);
+        config->mpidrs[i] = mpidr;
+        g_hash_table_insert(config->by_mpidr, &config->mpidrs[i], GUINT_TO_POINTER(i));
+    }
+    return true;
+}
+
+int config_vcpu_by_mpidr(const Config *config, uint64_t affinity)
+{
+    gpointer vcpu;
+
+    if (!g_hash_table_lookup_extended(config->by_mpidr, &affinity, NULL, &vcpu))
+        return -1;
+    return (int)GPOINTER_TO_UINT(vcpu);
+}
+
+/* --- Addresses and interrupts --- */
+
+typedef struct Region {
+    const char *name;
+    uint64_t base, size, align;
+} Region;
+
+static bool check_region(const Region *regions, gsize n, GError **error)
+{
+    const Region *last = &regions[n - 1];
+
+    if (last->base % last->align)
+        return REFUSE("%s is 0x%" G_GINT64_MODIFIER "x, not a multiple of 0x%" G_GINT64_MODIFIER
+                      "x",
+                      last->name, last->base, last->align);
+    if (last->base >= ADDRESS_MAX || last->size > ADDRESS_MAX - last->base)
+        return REFUSE("%s is 0x%" G_GINT64_MODIFIER "x, and its 0x%" G_GINT64_MODIFIER
+                      "x bytes reach beyond 52-bit addresses",
+                      last->name, last->base, last->size);
+    for (const Region *other = regions; other < last; other++)
+        if (last->base < other->base + other->size && other->base < last->base + last->size)
+            return REFUSE("%s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
+                          "x bytes) overlaps %s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
+                          "x bytes)",
+                          last->name, last->base, last->size, other->name, other->base,
+                          other->size);
+    return true;
+}
+
+static bool set_redists(Config *config, const VcpuhpGic *from, GError **error)
+{
+    static const char *const names[] = {
+        "gic.redists[0].base",  "gic.redists[1].base",  "gic.redists[2].base",
+        "gic.redists[3].base",  "gic.redists[4].base",  "gic.redists[5].base",
+        "gic.redists[6].base",  "gic.redists[7].base",  "gic.redists[8].base",
+        "gic.redists[9].base",  "gic.redists[10].base", "gic.redists[11].base",
+        "gic.redists[12].base", "gic.redists[13].base", "gic.redists[14].base",
+        "gic.redists[15].base"};
+    Region regions[3 + VCPUHP_MAX_REDISTS] = {
+        {"regs_base", config->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE},
+        {"gic.dist_base", from->dist_base, GICD_V3_SIZE, 64 * KIB},
+    };
+    gsize n = 2;
+    uint64_t sum = 0;
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(names) == VCPUHP_MAX_REDISTS);
+    if (!check_region(regions, 1, error) || !check_region(regions, 2, error))
+        return false;
+    if (from->its_base) {
+        regions[n++] = (Region){"gic.its_base", from->its_base, ITS_SIZE, 64 * KIB};
+        if (!check_region(regions, n, error))
+            return false;
+    }
+    if (from->n_redists < 1 || from->n_redists > VCPUHP_MAX_REDISTS)
+        return REFUSE("gic.n_redists is %u, not 1 … %u", from->n_redists, VCPUHP_MAX_REDISTS);
+    for (uint32_t i = 0; i < from->n_redists; i++) {
+        VcpuhpRedist *redist = &config->gic.redists[i];
+
+        if (!redist->count && from->n_redists == 1)
+            redist->count = config->n_vcpus;
+        if (redist->count < 1 || redist->count > REDIST_COUNT_MAX)
+            return REFUSE("gic.redists[%u].count is %u, not 1 … %u", i, redist->count,
+                          REDIST_COUNT_MAX);
+        sum += redist->count;
+        regions[n++] = (Region){names[i], redist->base,
+                                (uint64_t)redist->count * VCPUHP_REDIST_SIZE, 64 * KIB};
+        if (!check_region(regions, n, error))
+            return false;
+    }
+    if (sum < config->n_vcpus)
+        return REFUSE("gic.redists hold %" G_GUINT64_FORMAT " redistributors, fewer than %u "
+                      "(n_vcpus)",
+                      sum, config->n_vcpus);
+    return true;
+}
+
+static bool check_gicv2(const Config *config, const VcpuhpGic *from, GError **error)
+{
+    Region regions[4] = {
+        {"regs_base", config->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE},
+        {"gic.dist_base", from->dist_base, GICD_V2_SIZE, 4 * KIB},
+        {"gic.cpu_base", from->cpu_base, GICC_V2_SIZE, 4 * KIB},
+        {"gic.v2m_base", from->v2m_base, V2M_SIZE, 4 * KIB},
+    };
+
+    /* The MADT takes a GICC address of 0 for "none". */
+    if (!from->cpu_base)
+        return REFUSE("gic.cpu_base is 0, which GICv2 can't have");
+    if (from->its_base)
+        return REFUSE("gic.its_base is 0x%" G_GINT64_MODIFIER "x, but a GICv2 has no ITS",
+                      from->its_base);
+    for (gsize n = 1; n <= (from->v2m_base ? 4 : 3); n++)
+        if (!check_region(regions, n, error))
+            return false;
+    if (from->v2m_base &&
+        (from->v2m_spi_count < 1 || from->v2m_spi_base < FIRST_SPI ||
+         (uint64_t)from->v2m_spi_base + from->v2m_spi_count > from->n_irqs))
+        return REFUSE("gic.v2m_spi_base is %u and gic.v2m_spi_count %u, not within %u … %u",
+                      from->v2m_spi_base, from->v2m_spi_count, FIRST_SPI, from->n_irqs - 1);
+    return true;
+}
+
+static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
+{
+    const VcpuhpGic *gic = &from->gic;
+
+    config->gic = *gic;
+    config->regs_base = from->regs_base;
+    config->irq = from->irq;
+    config->pmu_irq = from->pmu_irq;
+    if (gic->n_irqs < IRQS_MIN || gic->n_irqs > IRQS_MAX || gic->n_irqs % IRQS_STEP)
+        return REFUSE("gic.n_irqs is %u, not a multiple of %u in %u … %u", gic->n_irqs, IRQS_STEP,
+                      IRQS_MIN, IRQS_MAX);
+    if (from->irq < FIRST_SPI || from->irq >= gic->n_irqs)
+        return REFUSE("irq is %u, not an SPI's INTID, %u … %u", from->irq, FIRST_SPI,
+                      gic->n_irqs - 1);
+    if (from->pmu_irq && (from->pmu_irq < FIRST_PPI || from->pmu_irq >= FIRST_SPI))
+        return REFUSE("pmu_irq is %u, neither 0 nor a PPI's INTID, %u … %u", from->pmu_irq,
+                      FIRST_PPI, FIRST_SPI - 1);
+    return gic->version == 3 ? set_redists(config, gic, error) : check_gicv2(config, gic, error);
+}
+
+/* --- ACPI names --- */
+
+/* ACPI 6.5, 5.2.6: fixed fields of printable characters, padded by spaces. */
+static bool set_oem(char *to, gsize size, const char *from, const char *field, GError **error)
+{
+    gsize len;
+
+    if (!from)
+        from = "VCPUHP";
+    len = strlen(from);
+    if (len > size)
+        return REFUSE("%s is \"%s\", longer than %" G_GSIZE_FORMAT " characters", field, from,
+                      size);
+    for (gsize i = 0; i < len; i++)
+        if (!g_ascii_isprint(from[i]))
+            return REFUSE("%s has the byte 0x%02x, which is not printable ASCII", field,
+                          (unsigned char)from[i]);
+    memset(to, ' ', size);
+    memcpy(to, from, len);
+    return true;
+}
+
+/* ACPI 6.5, 20.2.2: [A-Z_][A-Z0-9_]{0,3}, padded by underscores; those that begin with an
+ * underscore are the specification's own. */
+static bool set_name(char *to, const char *from, const char *fallback, const char *field,
+                     GError **error)
+{
+    gsize len;
+
+    if (!from)
+        from = fallback;
+    len = strlen(from);
+    if (len < 1 || len > 4)
+        return REFUSE("%s is \"%s\", not 1 to 4 characters", field, from);
+    for (gsize i = 0; i < len; i++)
+        if (!g_ascii_isupper(from[i]) && !(i && (from[i] == '_' || g_ascii_isdigit(from[i]))))
+            return REFUSE("%s is \"%s\", which is no ACPI name: A-Z, then A-Z, 0-9 and _", field,
+                          from);
+    strcpy(to, "____");
+    memcpy(to, from, len);
+    return true;
+}
+
+static bool set_acpi(Config *config, const VcpuhpAcpi *from, GError **error)
+{
+    if (!set_oem(config->oem_id, sizeof(config->oem_id), from->oem_id, "acpi.oem_id", error) ||
+        !set_oem(config->oem_table_id, sizeof(config->oem_table_id), from->oem_table_id,
+                 "acpi.oem_table_id", error) ||
+        !set_name(config->container_name, from->container_name, "CPUS", "acpi.container_name",
+                  error) ||
+        !set_name(config->ged_name, from->ged_name, "CGED", "acpi.ged_name", error))
+        return false;
+    if (!from->external_ged && !strcmp(config->container_name, config->ged_name))
+        return REFUSE("acpi.ged_name is \"%s\", as acpi.container_name is", config->ged_name);
+    config->oem_revision = from->oem_revision;
+    config->external_ged = from->external_ged;
+    config->scan_method = g_strdup_printf("\\_SB.%s.CSCN", config->container_name);
+    return true;
+}
+
+bool config_init(Config *config, const VcpuhpConfig *from, GError **error)
+{
+    *config = (Config){0};
+    if (!check_counts(from, error))
+        return false;
+    config->n_vcpus = from->n_vcpus;
+    config->n_enabled = from->n_enabled;
+    config->n_fixed = from->coldplug == VCPUHP_COLDPLUG_FIXED ? from->n_enabled : 1;
+    config->retry_ms = from->retry_ms;
+    config->eject_ms = from->eject_ms;
+    if (from->nodes)
+        config->nodes = g_memdup2(from->nodes, sizeof(*from->nodes) * from->n_vcpus);
+    if (set_topology(config, &from->topology, error) && set_mpidrs(config, from->mpidrs, error) &&
+        set_machine(config, from, error) && set_acpi(config, &from->acpi, error))
+        return true;
+    config_clear(config);
+    return false;
+}
+
+void config_clear(Config *config)
+{
+    g_free(config->mpidrs);
+    g_free(config->nodes);
+    g_free(config->scan_method);
+    g_clear_pointer(&config->by_mpidr, g_hash_table_unref);
+    *config = (Config){0};
+}

@@ -1,0 +1,960 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a slot: policy, requests and their one outcome, events, power. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "slots.h"
+
+#define RETRY_US (30000 * 1000)
+#define EJECT_US (30000 * 1000)
+
+/* Four vCPUs: 0 enabled for good, 1 enabled and removable, 2 and 3 disabled. */
+typedef struct Fixture {
+    Config config;
+    Slots slots;
+    Effects fx;
+    int64_t now;
+    uint32_t id; /* of the last request */
+} Fixture;
+
+static int set_up(void **state)
+{
+    Fixture *f = g_new0(Fixture, 1);
+    VcpuhpConfig from;
+
+    vcpuhp_config_init(&from, 4, 2);
+    from.coldplug = VCPUHP_COLDPLUG_REMOVABLE;
+    assert_true(config_init(&f->config, &from, NULL));
+    slots_init(&f->slots, &f->config);
+    effects_init(&f->fx);
+    f->now = 1000000;
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    Fixture *f = *state;
+
+    slots_clear(&f->slots);
+    config_clear(&f->config);
+    g_free(f);
+    return 0;
+}
+
+static void plug(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    assert_true(slots_plug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, NULL));
+}
+
+static void unplug(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    assert_true(slots_unplug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, NULL));
+}
+
+static void assert_plug_fails(Fixture *f, uint32_t vcpu, VcpuhpError code)
+{
+    g_autoptr(GError) error = NULL;
+    Slot before = {0};
+
+    if (vcpu < f->config.n_vcpus)
+        before = f->slots.table[vcpu];
+    effects_init(&f->fx);
+    assert_false(slots_plug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, code));
+    assert_int_equal(f->fx.n_events, 0);
+    if (vcpu < f->config.n_vcpus)
+        assert_memory_equal(&before, &f->slots.table[vcpu], sizeof(before));
+}
+
+static void assert_unplug_fails(Fixture *f, uint32_t vcpu, VcpuhpError code)
+{
+    g_autoptr(GError) error = NULL;
+    Slot before = {0};
+
+    if (vcpu < f->config.n_vcpus)
+        before = f->slots.table[vcpu];
+    effects_init(&f->fx);
+    assert_false(slots_unplug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, code));
+    assert_int_equal(f->fx.n_events, 0);
+    if (vcpu < f->config.n_vcpus)
+        assert_memory_equal(&before, &f->slots.table[vcpu], sizeof(before));
+}
+
+static const VcpuhpEvent *find_event(const Fixture *f, VcpuhpEventKind kind)
+{
+    for (uint32_t i = 0; i < f->fx.n_events; i++)
+        if (f->fx.events[i].kind == kind)
+            return &f->fx.events[i];
+    return NULL;
+}
+
+static void assert_ended(const Fixture *f, uint32_t id, VcpuhpOutcome outcome)
+{
+    const VcpuhpEvent *found = NULL;
+
+    for (uint32_t i = 0; i < f->fx.n_events; i++)
+        if (f->fx.events[i].kind == VCPUHP_EVENT_ENDED && f->fx.events[i].request == id)
+            found = &f->fx.events[i];
+    assert_non_null(found);
+    assert_int_equal(found->outcome, outcome);
+}
+
+static uint8_t status(const Fixture *f, uint32_t vcpu)
+{
+    return f->slots.table[vcpu].status;
+}
+
+static VcpuhpVcpuInfo query(Fixture *f, uint32_t vcpu)
+{
+    VcpuhpVcpuInfo info;
+
+    assert_true(slots_query(&f->slots, vcpu, &info, NULL));
+    return info;
+}
+
+static void take(Fixture *f, uint32_t vcpu, uint8_t bits)
+{
+    uint32_t taken;
+
+    effects_init(&f->fx);
+    assert_int_equal(slots_take_next(&f->slots, &taken, f->now, &f->fx), bits);
+    assert_int_equal(taken, vcpu);
+}
+
+static void ost(Fixture *f, uint32_t vcpu, uint32_t source, uint32_t code)
+{
+    effects_init(&f->fx);
+    slots_ost(&f->slots, vcpu, source, code, &f->fx);
+}
+
+static void eject(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    slots_eject(&f->slots, vcpu, f->now, &f->fx);
+}
+
+static OnResult on(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    return slots_on(&f->slots, vcpu, &(VcpuhpEntry){.address = 0x1000}, &f->fx);
+}
+
+static void run(Fixture *f, uint32_t vcpu)
+{
+    assert_int_equal(on(f, vcpu), ON_GRANTED);
+    effects_init(&f->fx);
+    assert_true(slots_enter(&f->slots, vcpu, &f->fx));
+}
+
+static void off(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    slots_off(&f->slots, vcpu, &f->fx);
+}
+
+static void expire(Fixture *f, int64_t later)
+{
+    f->now += later;
+    effects_init(&f->fx);
+    assert_true(slots_expire(&f->slots, f->now, &f->fx));
+}
+
+/* --- Plug --- */
+
+static void plug_enables_and_raises_insert(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT);
+    assert_true(f->fx.irq);
+    assert_int_equal(f->slots.n_raised, 1);
+    assert_int_not_equal(f->id, 0);
+    assert_int_equal(query(f, 2).request_state, VCPUHP_REQUEST_RAISED);
+}
+
+static void plug_is_done_when_ost_reports_success(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_SEEN)->request, f->id);
+    ost(f, 2, 1, 0);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_int_equal(query(f, 2).request_kind, VCPUHP_REQUEST_NONE);
+}
+
+static void plug_is_done_when_the_vcpu_runs(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    run(f, 2);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void plug_is_refused_by_an_insert_ost_with_an_error(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0x80);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    ost(f, 2, 1, 0x81);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_ENDED)->ost_status, 0x81);
+    assert_true(status(f, 2) & SLOT_ENABLED);
+}
+
+static void ost_before_the_insert_was_seen_proves_nothing(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    ost(f, 2, 1, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+}
+
+static void plug_of_an_unknown_vcpu_fails(void **state)
+{
+    assert_plug_fails(*state, 4, VCPUHP_ERROR_NO_VCPU);
+    assert_plug_fails(*state, UINT32_MAX, VCPUHP_ERROR_NO_VCPU);
+}
+
+static void plug_of_an_enabled_vcpu_fails(void **state)
+{
+    assert_plug_fails(*state, 0, VCPUHP_ERROR_ENABLED);
+    assert_plug_fails(*state, 1, VCPUHP_ERROR_ENABLED);
+}
+
+static void plug_of_a_pending_vcpu_fails(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_plug_fails(f, 2, VCPUHP_ERROR_PENDING);
+    take(f, 2, SLOT_INSERT);
+    assert_plug_fails(f, 2, VCPUHP_ERROR_PENDING);
+}
+
+static void plug_cancels_an_unplug_that_was_not_seen(void **state)
+{
+    Fixture *f = *state;
+    uint32_t first;
+
+    unplug(f, 1);
+    first = f->id;
+    plug(f, 1);
+    assert_ended(f, first, VCPUHP_OUTCOME_CANCELLED);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void plug_during_an_unplug_that_was_seen_fails(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    assert_plug_fails(f, 1, VCPUHP_ERROR_PENDING);
+}
+
+static void plug_after_ej0_waits_for_the_closing_ost(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    eject(f, 1);
+    plug(f, 1);
+    assert_int_equal(status(f, 1), 0);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    assert_int_equal(on(f, 1), ON_DENIED);
+    ost(f, 1, 3, 0);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+    assert_true(f->fx.irq);
+}
+
+static void plug_after_ej0_waits_no_longer_than_eject_ms(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    plug(f, 1);
+    expire(f, EJECT_US - 1);
+    assert_int_equal(status(f, 1), 0);
+    expire(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
+static void plug_after_ej0_waits_for_the_vcpu_to_turn_off(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    eject(f, 1);
+    ost(f, 1, 0x103, 0);
+    plug(f, 1);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    off(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
+/* --- Unplug --- */
+
+static void unplug_raises_remove_and_keeps_the_policy(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+    assert_true(f->fx.irq);
+}
+
+static void unplug_is_done_when_ejected_and_off(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x84);
+    off(f, 1);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    eject(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_DISABLED));
+    assert_non_null(find_event(f, VCPUHP_EVENT_EJECTED));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_int_equal(status(f, 1), 0);
+}
+
+static void ej0_before_cpu_off_disables_at_once_and_ejects_when_off(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    eject(f, 1);
+    assert_null(find_event(f, VCPUHP_EVENT_EJECTED));
+    assert_false(f->fx.kick);
+    assert_int_equal(on(f, 1), ON_DENIED);
+    off(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_EJECTED));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void ej0_without_cpu_off_is_parked_by_force_after_eject_ms(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    eject(f, 1);
+    expire(f, EJECT_US);
+    assert_true(f->fx.kick);
+    assert_true(f->fx.kicks[0] & 1 << 1);
+    off(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_FORCED));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void ost_success_without_ej0_proves_nothing(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+}
+
+static void refusal_keeps_the_vcpu_and_can_be_retried(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x84);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+}
+
+static void unplug_of_vcpu_0_fails(void **state)
+{
+    assert_unplug_fails(*state, 0, VCPUHP_ERROR_FIXED);
+}
+
+static void unplug_of_a_vcpu_enabled_for_good_fails(void **state)
+{
+    Fixture *f = *state;
+
+    f->config.n_fixed = 2;
+    assert_unplug_fails(f, 1, VCPUHP_ERROR_FIXED);
+}
+
+static void unplug_of_a_disabled_vcpu_fails(void **state)
+{
+    assert_unplug_fails(*state, 2, VCPUHP_ERROR_DISABLED);
+}
+
+static void unplug_of_an_unknown_vcpu_fails(void **state)
+{
+    assert_unplug_fails(*state, 4, VCPUHP_ERROR_NO_VCPU);
+}
+
+static void unplug_of_a_pending_vcpu_fails(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    assert_unplug_fails(f, 1, VCPUHP_ERROR_PENDING);
+}
+
+static void unplug_undoes_a_plug_that_was_not_seen(void **state)
+{
+    Fixture *f = *state;
+    uint32_t first;
+
+    plug(f, 2);
+    first = f->id;
+    unplug(f, 2);
+    assert_ended(f, first, VCPUHP_OUTCOME_CANCELLED);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_int_equal(status(f, 2), 0);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void unplug_overtakes_a_plug_that_was_seen(void **state)
+{
+    Fixture *f = *state;
+    uint32_t first;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    first = f->id;
+    unplug(f, 2);
+    assert_ended(f, first, VCPUHP_OUTCOME_CANCELLED);
+    take(f, 2, SLOT_REMOVE);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_SEEN)->request, f->id);
+}
+
+static void a_plug_that_status_showed_is_not_undone(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_int_equal(slots_read_status(&f->slots, 2), SLOT_ENABLED | SLOT_INSERT);
+    unplug(f, 2);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+}
+
+static void a_plug_that_the_bitmap_showed_is_not_undone(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_int_equal(slots_read_enabled(&f->slots, 0), 0x7);
+    unplug(f, 2);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+}
+
+static void insert_and_remove_pending_are_taken_together(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    slots_read_status(&f->slots, 2);
+    unplug(f, 2);
+    take(f, 2, SLOT_INSERT | SLOT_REMOVE);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void inserts_are_handed_out_before_removes(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    plug(f, 3);
+    take(f, 3, SLOT_INSERT);
+    take(f, 1, SLOT_REMOVE);
+    effects_init(&f->fx);
+    assert_int_equal(slots_take_next(&f->slots, &f->id, f->now, &f->fx), 0);
+}
+
+/* --- _EJ0 --- */
+
+static void ej0_of_a_fixed_vcpu_is_ignored_and_told(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 0);
+    assert_int_equal(status(f, 0), SLOT_ENABLED);
+    assert_non_null(find_event(f, VCPUHP_EVENT_GUEST_ERROR));
+}
+
+static void ej0_is_idempotent(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    eject(f, 1);
+    assert_int_equal(f->fx.n_events, 0);
+    eject(f, 3);
+    assert_int_equal(f->fx.n_events, 0);
+}
+
+static void ej0_unasked_for_is_accepted(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    assert_int_equal(status(f, 1), 0);
+    assert_non_null(find_event(f, VCPUHP_EVENT_EJECTED));
+}
+
+static void ej0_clears_a_pending_insert_and_refuses_the_plug(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    eject(f, 2);
+    assert_int_equal(status(f, 2), 0);
+    assert_int_equal(f->slots.n_raised, 0);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void ej0_clears_a_pending_remove_and_does_the_unplug(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    eject(f, 1);
+    assert_int_equal(f->slots.n_raised, 0);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void firmware_remove_ends_with_the_eject(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 1, &f->fx);
+    assert_int_equal(slots_find_event(&f->slots, 0), 1);
+    eject(f, 1);
+    assert_int_equal(slots_find_event(&f->slots, 0), -1);
+}
+
+/* --- The event search --- */
+
+static void find_event_begins_at_from_and_wraps_once(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    plug(f, 3);
+    assert_int_equal(slots_find_event(&f->slots, 0), 1);
+    assert_int_equal(slots_find_event(&f->slots, 1), 1);
+    assert_int_equal(slots_find_event(&f->slots, 2), 3);
+    eject(f, 3);
+    assert_int_equal(slots_find_event(&f->slots, 2), 1);
+}
+
+/* --- Cancel, repeat, time --- */
+
+static void cancel_takes_an_unseen_request_back(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    assert_true(slots_cancel(&f->slots, f->id, &f->fx, NULL));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_CANCELLED);
+    assert_int_equal(status(f, 2), 0);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void cancel_of_a_seen_request_is_too_late(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    assert_false(slots_cancel(&f->slots, f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+}
+
+static void cancel_of_a_held_plug_works(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    plug(f, 1);
+    effects_init(&f->fx);
+    assert_true(slots_cancel(&f->slots, f->id, &f->fx, NULL));
+    ost(f, 1, 0x103, 0);
+    assert_int_equal(status(f, 1), 0);
+}
+
+static void cancel_of_no_request_fails(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_false(slots_cancel(&f->slots, 0, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_NO_REQUEST));
+}
+
+static void repeat_raises_a_taken_request_again(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    effects_init(&f->fx);
+    assert_true(slots_repeat(&f->slots, f->id, &f->fx, NULL));
+    assert_true(f->fx.irq);
+    take(f, 1, SLOT_REMOVE);
+    assert_null(find_event(f, VCPUHP_EVENT_SEEN));
+}
+
+static void a_taken_request_is_raised_again_after_retry_ms(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, RETRY_US - 1);
+    assert_int_equal(f->slots.n_raised, 0);
+    expire(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+    assert_true(f->fx.irq);
+}
+
+static void a_request_in_progress_is_not_raised_again(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x84);
+    expire(f, 2 * RETRY_US);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void timeout_undoes_an_unseen_request(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    assert_true(slots_plug(&f->slots, 2, 100, f->now, &f->id, &f->fx, NULL));
+    assert_true(f->fx.timer);
+    expire(f, 99999);
+    assert_int_equal(f->fx.n_events, 0);
+    expire(f, 1);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_TIMED_OUT);
+    assert_int_equal(status(f, 2), 0);
+    assert_int_equal(f->slots.wake, 0);
+}
+
+static void timeout_of_a_seen_request_leaves_the_policy(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    assert_true(slots_unplug(&f->slots, 1, 100, f->now, &f->id, &f->fx, NULL));
+    take(f, 1, SLOT_REMOVE);
+    expire(f, 100000);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_TIMED_OUT);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+}
+
+static void many_timeouts_at_once_are_all_told(void **state)
+{
+    Fixture *f;
+    VcpuhpConfig from;
+    uint32_t n_ended = 0;
+    bool done;
+
+    (void)state;
+    f = g_new0(Fixture, 1);
+    vcpuhp_config_init(&from, 512, 1);
+    assert_true(config_init(&f->config, &from, NULL));
+    slots_init(&f->slots, &f->config);
+    for (uint32_t i = 1; i < 512; i++) {
+        effects_init(&f->fx);
+        assert_true(slots_plug(&f->slots, i, 1, 0, &f->id, &f->fx, NULL));
+    }
+    do {
+        effects_init(&f->fx);
+        done = slots_expire(&f->slots, 1000, &f->fx);
+        n_ended += f->fx.n_events;
+    } while (!done);
+    assert_int_equal(n_ended, 511);
+    assert_int_equal(f->slots.n_raised, 0);
+    slots_clear(&f->slots);
+    config_clear(&f->config);
+    g_free(f);
+}
+
+/* --- Force --- */
+
+static void force_parks_and_disables_without_consent(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    unplug(f, 1);
+    effects_init(&f->fx);
+    assert_true(slots_force(&f->slots, 1, &f->fx, NULL));
+    assert_true(f->fx.kick);
+    assert_int_equal(status(f, 1), 0);
+    assert_int_equal(on(f, 1), ON_DENIED);
+    off(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_FORCED));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void force_of_an_off_vcpu_is_done_at_once(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    assert_true(slots_force(&f->slots, 2, &f->fx, NULL));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_CANCELLED);
+    assert_non_null(find_event(f, VCPUHP_EVENT_FORCED));
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void force_of_a_fixed_or_disabled_vcpu_fails(void **state)
+{
+    Fixture *f = *state;
+
+    assert_false(slots_force(&f->slots, 0, &f->fx, NULL));
+    assert_false(slots_force(&f->slots, 3, &f->fx, NULL));
+    assert_false(slots_force(&f->slots, 4, &f->fx, NULL));
+}
+
+/* --- Power --- */
+
+static void cpu_on_asks_policy_before_state(void **state)
+{
+    Fixture *f = *state;
+
+    assert_int_equal(on(f, 2), ON_DENIED);
+    assert_int_equal(on(f, 1), ON_GRANTED);
+    assert_int_equal(on(f, 1), ON_PENDING);
+    effects_init(&f->fx);
+    slots_enter(&f->slots, 1, &f->fx);
+    assert_int_equal(on(f, 1), ON_ALREADY);
+    eject(f, 1);
+    assert_int_equal(on(f, 1), ON_DENIED);
+}
+
+static void denials_are_told_ever_more_rarely(void **state)
+{
+    Fixture *f = *state;
+    int told = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        on(f, 2);
+        told += f->fx.n_events;
+    }
+    assert_int_equal(told, 10);
+}
+
+static void guest_errors_are_told_ever_more_rarely(void **state)
+{
+    Fixture *f = *state;
+    int told = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        effects_init(&f->fx);
+        slots_guest_error(&f->slots, i, "x", &f->fx);
+        told += f->fx.n_events;
+    }
+    assert_int_equal(told, 10);
+}
+
+static void a_vcpu_ejected_before_it_entered_does_not_run(void **state)
+{
+    Fixture *f = *state;
+
+    assert_int_equal(on(f, 1), ON_GRANTED);
+    eject(f, 1);
+    effects_init(&f->fx);
+    assert_false(slots_enter(&f->slots, 1, &f->fx));
+    off(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_EJECTED));
+    assert_null(find_event(f, VCPUHP_EVENT_OFF));
+}
+
+static void stop_kicks_all_that_run_and_tells_when_the_last_parked(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 0);
+    run(f, 1);
+    effects_init(&f->fx);
+    slots_stop(&f->slots, &f->fx);
+    assert_int_equal(f->fx.kicks[0], 0x3);
+    off(f, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_STOPPED));
+    off(f, 1);
+    assert_non_null(find_event(f, VCPUHP_EVENT_STOPPED));
+    assert_int_equal(on(f, 1), ON_STOPPING);
+}
+
+static void stop_of_a_stopped_machine_tells_at_once(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    slots_stop(&f->slots, &f->fx);
+    assert_non_null(find_event(f, VCPUHP_EVENT_STOPPED));
+}
+
+static void reset_keeps_policy_and_unseen_requests(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    slots_reset(&f->slots, &f->fx);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+    assert_int_equal(query(f, 2).request, f->id);
+}
+
+static void reset_raises_again_what_was_seen_but_not_carried_out(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x84);
+    effects_init(&f->fx);
+    slots_reset(&f->slots, &f->fx);
+    assert_true(f->fx.irq);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+    assert_int_equal(query(f, 1).request, f->id);
+}
+
+static void reset_closes_an_eject_and_lets_the_held_plug_go(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    plug(f, 1);
+    effects_init(&f->fx);
+    slots_reset(&f->slots, &f->fx);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
+static void interrupt_is_high_while_any_bit_is_set(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_true(f->fx.irq);
+    plug(f, 3);
+    assert_false(f->fx.irq);
+    take(f, 2, SLOT_INSERT);
+    assert_false(f->fx.irq);
+    take(f, 3, SLOT_INSERT);
+    assert_true(f->fx.irq);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void a_slot_takes_little_memory(void **state)
+{
+    (void)state;
+    assert_true(sizeof(Slot) <= 128);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(plug_enables_and_raises_insert),
+        TEST(plug_is_done_when_ost_reports_success),
+        TEST(plug_is_done_when_the_vcpu_runs),
+        TEST(plug_is_refused_by_an_insert_ost_with_an_error),
+        TEST(ost_before_the_insert_was_seen_proves_nothing),
+        TEST(plug_of_an_unknown_vcpu_fails),
+        TEST(plug_of_an_enabled_vcpu_fails),
+        TEST(plug_of_a_pending_vcpu_fails),
+        TEST(plug_cancels_an_unplug_that_was_not_seen),
+        TEST(plug_during_an_unplug_that_was_seen_fails),
+        TEST(plug_after_ej0_waits_for_the_closing_ost),
+        TEST(plug_after_ej0_waits_no_longer_than_eject_ms),
+        TEST(plug_after_ej0_waits_for_the_vcpu_to_turn_off),
+        TEST(unplug_raises_remove_and_keeps_the_policy),
+        TEST(unplug_is_done_when_ejected_and_off),
+        TEST(ej0_before_cpu_off_disables_at_once_and_ejects_when_off),
+        TEST(ej0_without_cpu_off_is_parked_by_force_after_eject_ms),
+        TEST(ost_success_without_ej0_proves_nothing),
+        TEST(refusal_keeps_the_vcpu_and_can_be_retried),
+        TEST(unplug_of_vcpu_0_fails),
+        TEST(unplug_of_a_vcpu_enabled_for_good_fails),
+        TEST(unplug_of_a_disabled_vcpu_fails),
+        TEST(unplug_of_an_unknown_vcpu_fails),
+        TEST(unplug_of_a_pending_vcpu_fails),
+        TEST(unplug_undoes_a_plug_that_was_not_seen),
+        TEST(unplug_overtakes_a_plug_that_was_seen),
+        TEST(a_plug_that_status_showed_is_not_undone),
+        TEST(a_plug_that_the_bitmap_showed_is_not_undone),
+        TEST(insert_and_remove_pending_are_taken_together),
+        TEST(inserts_are_handed_out_before_removes),
+        TEST(ej0_of_a_fixed_vcpu_is_ignored_and_told),
+        TEST(ej0_is_idempotent),
+        TEST(ej0_unasked_for_is_accepted),
+        TEST(ej0_clears_a_pending_insert_and_refuses_the_plug),
+        TEST(ej0_clears_a_pending_remove_and_does_the_unplug),
+        TEST(firmware_remove_ends_with_the_eject),
+        TEST(find_event_begins_at_from_and_wraps_once),
+        TEST(cancel_takes_an_unseen_request_back),
+        TEST(cancel_of_a_seen_request_is_too_late),
+        TEST(cancel_of_a_held_plug_works),
+        TEST(cancel_of_no_request_fails),
+        TEST(repeat_raises_a_taken_request_again),
+        TEST(a_taken_request_is_raised_again_after_retry_ms),
+        TEST(a_request_in_progress_is_not_raised_again),
+        TEST(timeout_undoes_an_unseen_request),
+        TEST(timeout_of_a_seen_request_leaves_the_policy),
+        TEST(many_timeouts_at_once_are_all_told),
+        TEST(force_parks_and_disables_without_consent),
+        TEST(force_of_an_off_vcpu_is_done_at_once),
+        TEST(force_of_a_fixed_or_disabled_vcpu_fails),
+        TEST(cpu_on_asks_policy_before_state),
+        TEST(denials_are_told_ever_more_rarely),
+        TEST(guest_errors_are_told_ever_more_rarely),
+        TEST(a_vcpu_ejected_before_it_entered_does_not_run),
+        TEST(stop_kicks_all_that_run_and_tells_when_the_last_parked),
+        TEST(stop_of_a_stopped_machine_tells_at_once),
+        TEST(reset_keeps_policy_and_unseen_requests),
+        TEST(reset_raises_again_what_was_seen_but_not_carried_out),
+        TEST(reset_closes_an_eject_and_lets_the_held_plug_go),
+        TEST(interrupt_is_high_while_any_bit_is_set),
+        TEST(a_slot_takes_little_memory),
+    };
+
+    return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
+}
