@@ -92,10 +92,17 @@ static uint64_t kvm_mpidr(uint32_t vcpu)
     return (vcpu & 0xf) | (uint64_t)((vcpu >> 4) & 0xff) << 8 | (uint64_t)(vcpu >> 12) << 16;
 }
 
+/* Which vCPU it would be in KVM's layout. */
+static uint64_t kvm_vcpu(uint64_t mpidr)
+{
+    return (mpidr & 0xf) | (mpidr >> 8 & 0xff) << 4 | mpidr >> 16 << 12;
+}
+
 static bool set_mpidrs(Config *config, const uint64_t *from, GError **error)
 {
     config->custom_mpidrs = from != NULL;
     config->mpidrs = g_new(uint64_t, config->n_vcpus);
+    memset(config->mpidrs, 0xff, sizeof(*config->mpidrs) * config->n_vcpus); /* nobody's */
     config->by_mpidr = g_hash_table_new(g_int64_hash, g_int64_equal);
     for (uint32_t i = 0; i < config->n_vcpus; i++) {
         uint64_t mpidr = from ? from[i] : kvm_mpidr(i);
@@ -117,8 +124,11 @@ static bool set_mpidrs(Config *config, const uint64_t *from, GError **error)
 
 int config_vcpu_by_mpidr(const Config *config, uint64_t affinity)
 {
+    uint64_t guess = kvm_vcpu(affinity);
     gpointer vcpu;
 
+    if (guess < config->n_vcpus && config->mpidrs[guess] == affinity)
+        return (int)guess;
     if (!g_hash_table_lookup_extended(config->by_mpidr, &affinity, NULL, &vcpu))
         return -1;
     return (int)GPOINTER_TO_UINT(vcpu);

@@ -95,7 +95,7 @@ static void kick(Vcpuhp *hp, uint32_t vcpu)
         hp->callbacks.vcpu_kick(vcpu, hp->opaque);
 }
 
-static void leave(Vcpuhp *hp, const Effects *fx)
+static G_GNUC_NO_INLINE void carry_out(Vcpuhp *hp, const Effects *fx)
 {
     hp->counters.events += fx->n_events;
     if (fx->timer)
@@ -109,6 +109,15 @@ static void leave(Vcpuhp *hp, const Effects *fx)
                 kick(hp, i);
     for (uint32_t i = 0; i < fx->n_events; i++)
         tell(hp, &fx->events[i]);
+}
+
+static void leave(Vcpuhp *hp, const Effects *fx)
+{
+    /* What most accesses come to. */
+    if (!fx->n_events && !fx->timer && !fx->irq && !fx->kick)
+        g_mutex_unlock(&hp->slots.lock);
+    else
+        carry_out(hp, fx);
 }
 
 /* --- Life --- */

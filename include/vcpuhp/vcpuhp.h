@@ -64,6 +64,7 @@ typedef enum {
     VCPUHP_ERROR_ORDER,         /* called too early, too late or twice */
     VCPUHP_ERROR_NOT_SUPPORTED, /* the host's KVM, or this build, can't do it */
     VCPUHP_ERROR_KVM,           /* an ioctl failed; the message names it, its vCPU and errno */
+    VCPUHP_ERROR_FDT,           /* libfdt failed; the message has the node and libfdt's text */
 } VcpuhpError;
 
 #define VCPUHP_ERROR (vcpuhp_error_quark())
