@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* R1 … R40: the rules of docs/register-block.md. */
+#include "acpi/regs.h"
+
+#include <string.h>
+
+#define BLOCK_SIZE 12
+
+/* What is written to REG_COMMAND, and stays: it says what the data registers mean. */
+enum {
+    COMMAND_FIND_EVENT = 0,
+    COMMAND_OST_SOURCE = 1,
+    COMMAND_OST_STATUS = 2,
+    COMMAND_GET_CPU_ID = 3,
+    N_COMMANDS,
+};
+
+enum {
+    CONTROL_CLEAR_INSERT = 1 << 1,
+    CONTROL_CLEAR_REMOVE = 1 << 2,
+    CONTROL_EJECT = 1 << 3,
+    CONTROL_FW_REMOVE = 1 << 4,
+};
+
+void regs_init(Regs *regs, Slots *slots, VcpuhpCounters *counters)
+{
+    *regs = (Regs){.slots = slots, .counters = counters};
+}
+
+static uint32_t n_slots(const Regs *regs)
+{
+    return regs->slots->config->n_vcpus;
+}
+
+static int64_t now(void)
+{
+    return g_get_monotonic_time();
+}
+
+/* Nothing that a sound client does has this as its answer. */
+static void wrong_access(Regs *regs, Effects *fx)
+{
+    regs->counters->other_accesses++;
+    slots_guest_error(regs->slots, G_MAXUINT32, "accessed a register in no way that it has", fx);
+}
+
+static bool is_natural(uint64_t offset, uint32_t len)
+{
+    return (len == 1 || len == 2 || len == 4 || len == 8) && offset % len == 0;
+}
+
+/* --- The 12 bytes --- */
+
+static uint32_t block_read(Regs *regs, uint64_t offset)
+{
+    if (regs->selector >= n_slots(regs))
+        return 0;
+    switch (offset) {
+    case REG_COMMAND_DATA2:
+        return regs->command == COMMAND_GET_CPU_ID
+                   ? regs->slots->config->mpidrs[regs->selector] >> 32
+                   : 0;
+    case REG_STATUS:
+        return slots_read_status(regs->slots, regs->selector);
+    case REG_COMMAND_DATA:
+        switch (regs->command) {
+        case COMMAND_FIND_EVENT:
+            return regs->selector;
+        case COMMAND_GET_CPU_ID:
+            return regs->slots->config->mpidrs[regs->selector];
+        }
+        return 0;
+    }
+    return 0;
+}
+
+/* One bit acts, the lowest: peers' clients write one at a time, and rely on no other order. */
+static void control(Regs *regs, uint32_t value, Effects *fx)
+{
+    if (value & CONTROL_CLEAR_INSERT)
+        slots_take_insert(regs->slots, regs->selector, now(), fx);
+    else if (value & CONTROL_CLEAR_REMOVE)
+        slots_take_remove(regs->slots, regs->selector, now(), fx);
+    else if (value & CONTROL_EJECT)
+        slots_eject(regs->slots, regs->selector, now(), fx);
+    else if (value & CONTROL_FW_REMOVE)
+        slots_fw_remove(regs->slots, regs->selector, fx);
+}
+
+static void command(Regs *regs, uint32_t value)
+{
+    if (value >= N_COMMANDS)
+        return;
+    regs->command = value;
+    if (value == COMMAND_FIND_EVENT) {
+        int found = slots_find_event(regs->slots, regs->selector);
+
+        if (found >= 0)
+            regs->selector = found;
+    }
+}
+
+static void command_data(Regs *regs, uint32_t value, Effects *fx)
+{
+    if (regs->command == COMMAND_OST_SOURCE)
+        regs->ost_source = value;
+    else if (regs->command == COMMAND_OST_STATUS)
+        slots_ost(regs->slots, regs->selector, regs->ost_source, value, fx);
+}
+
+static void block_write(Regs *regs, uint64_t offset, uint32_t value, Effects *fx)
+{
+    if (offset == REG_SELECTOR) {
+        regs->selector = value;
+        return;
+    }
+    if (regs->selector >= n_slots(regs))
+        return;
+    switch (offset) {
+    case REG_CONTROL:
+        control(regs, value, fx);
+        break;
+    case REG_COMMAND:
+        command(regs, value);
+        break;
+    case REG_COMMAND_DATA:
+        command_data(regs, value, fx);
+        break;
+    }
+}
+
+/* --- The extension --- */
+
+static uint64_t ident(const Regs *regs)
+{
+    return IDENT_VERSION | (uint64_t)n_slots(regs) << 16 | (uint64_t)IDENT_SIGNATURE << 32;
+}
+
+static uint64_t take_events(Regs *regs, Effects *fx)
+{
+    int64_t at = now();
+    uint64_t lanes = 0;
+
+    for (uint32_t i = 0; i < EVENT_LANES; i++) {
+        uint32_t slot;
+        uint8_t bits = slots_take_next(regs->slots, &slot, at, fx);
+        uint64_t lane;
+
+        if (!bits)
+            break;
+        lane = EVENT_VALID | slot;
+        if (bits & SLOT_INSERT)
+            lane |= EVENT_INSERT;
+        if (bits & SLOT_REMOVE)
+            lane |= EVENT_REMOVE;
+        lanes |= lane << (EVENT_LANE_BITS * i);
+    }
+    return lanes;
+}
+
+static bool slot_exists(Regs *regs, uint64_t slot, Effects *fx)
+{
+    if (slot < n_slots(regs))
+        return true;
+    slots_guest_error(regs->slots, MIN(slot, G_MAXUINT32), "named a vCPU that doesn't exist", fx);
+    return false;
+}
+
+static void ost(Regs *regs, uint64_t value, Effects *fx)
+{
+    uint32_t slot = value & 0xffff;
+
+    if (slot_exists(regs, slot, fx))
+        slots_ost(regs->slots, slot, value >> OST_SOURCE_SHIFT & 0xffff, value >> OST_STATUS_SHIFT,
+                  fx);
+}
+
+static void eject(Regs *regs, uint64_t slot, Effects *fx)
+{
+    if (slot_exists(regs, slot, fx))
+        slots_eject(regs->slots, slot, now(), fx);
+}
+
+/* --- Accesses --- */
+
+static uint64_t read_value(Regs *regs, uint64_t offset, uint32_t len, Effects *fx)
+{
+    VcpuhpCounters *counters = regs->counters;
+
+    if (!is_natural(offset, len)) {
+        wrong_access(regs, fx);
+        return 0;
+    }
+    if (offset < BLOCK_SIZE) {
+        uint64_t value = block_read(regs, offset);
+
+        counters->block_reads++;
+        return len == 8 ? value | (uint64_t)block_read(regs, offset + 4) << 32 : value;
+    }
+    if (offset >= REG_ENABLED && offset < VCPUHP_REGS_SIZE) {
+        counters->bitmap_reads++;
+        return slots_read_enabled(regs->slots, (offset - REG_ENABLED) / 8) >> (offset % 8 * 8);
+    }
+    if (offset == REG_EVENT && len == 8) {
+        counters->event_reads++;
+        return take_events(regs, fx);
+    }
+    counters->other_accesses++;
+    return offset / 8 == REG_IDENT / 8 ? ident(regs) >> (offset % 8 * 8) : 0;
+}
+
+static void write_value(Regs *regs, uint64_t offset, uint64_t value, uint32_t len, Effects *fx)
+{
+    VcpuhpCounters *counters = regs->counters;
+
+    if (!is_natural(offset, len)) {
+        wrong_access(regs, fx);
+    } else if (offset < BLOCK_SIZE) {
+        counters->block_writes++;
+        block_write(regs, offset, value, fx);
+        if (len == 8)
+            block_write(regs, offset + 4, value >> 32, fx);
+    } else if (offset == REG_OST && len == 8) {
+        counters->ost_writes++;
+        ost(regs, value, fx);
+    } else if (offset == REG_EJECT && len == 8) {
+        counters->eject_writes++;
+        eject(regs, value, fx);
+    } else {
+        wrong_access(regs, fx);
+    }
+}
+
+void regs_read(Regs *regs, uint64_t offset, void *data, uint32_t len, Effects *fx)
+{
+    uint64_t value = GUINT64_TO_LE(read_value(regs, offset, len, fx));
+
+    memset(data, 0, len);
+    memcpy(data, &value, MIN(len, sizeof(value)));
+}
+
+void regs_write(Regs *regs, uint64_t offset, const void *data, uint32_t len, Effects *fx)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, data, MIN(len, sizeof(value)));
+    write_value(regs, offset, GUINT64_FROM_LE(value), len, fx);
+}

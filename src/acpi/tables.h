@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the tables hold, header and whole-table fields aside: each of these appends to an array
+ * that may be a table of the library's or a piece for one of the VMM's.
+ */
+#ifndef VCPUHP_ACPI_TABLES_H
+#define VCPUHP_ACPI_TABLES_H
+
+#include "config.h"
+
+/* Interrupt controller structures, ACPI 6.5, 5.2.12.14 … 18. */
+void madt_entries(const Config *config, GByteArray *to);
+
+/* Processor hierarchy nodes, ACPI 6.5, 5.2.30.1. They refer to each other by their offsets in the
+ * table, so it must be a table that so far is its header. */
+void pptt_nodes(const Config *config, GByteArray *table);
+
+/* GICC affinity structures, ACPI 6.5, 5.2.16.4; nothing without NUMA. */
+void srat_entries(const Config *config, GByteArray *to);
+
+/* The definition block: CPU container, vCPUs, methods, GED. docs/acpi.md. */
+void cpus_aml(const Config *config, GByteArray *aml);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * KVM has no ioctl that resets its GIC. What the guest left there is overwritten by what KVM has
+ * there at first, register by register (Documentation/virt/kvm/devices/arm-vgic*.rst).
+ */
+#include "gic.h"
+
+#include <linux/kvm.h>
+
+#include "kvm/call.h"
+
+#define N_PRIVATE 32 /* SGIs and PPIs */
+#define SGIS      0xffffu
+
+/* Arm IHI 0069H, 12.9 and 12.11: distributor and redistributor */
+enum {
+    GICD_CTLR = 0x0000,
+    GICD_IIDR = 0x0008,
+    GICD_ITARGETSR = 0x0800,
+    GICD_IROUTER = 0x6000,
+    GICR_CTLR = 0x0000,
+    GICR_PROPBASER = 0x0070,
+    GICR_PENDBASER = 0x0078,
+    /* The frame with the private interrupts' fields, which lie as the distributor's do. */
+    GICR_SGI_BASE = 0x10000,
+    ISENABLER = 0x0100,
+};
+
+/* The registers with a field for each interrupt. */
+static const struct {
+    uint32_t offset;
+    uint32_t bits;   /* in a field */
+    uint32_t v2, v3; /* a word of fields: the value it gets */
+} fields[] = {
+    {0x0180, 1, ~0u, ~0u}, /* ICENABLER */
+    {0x0380, 1, ~0u, ~0u}, /* ICACTIVER */
+    {0x0280, 1, ~0u, ~0u}, /* ICPENDR: clears with GICv2, is ignored with GICv3 … */
+    {0x0200, 1, 0, 0},     /* ISPENDR: … whose KVM takes this for the whole state */
+    {0x0080, 1, 0, ~0u},   /* IGROUPR */
+    {0x0400, 8, 0, 0},     /* IPRIORITYR */
+    {0x0c00, 2, 0, 0},     /* ICFGR: level; fixed for the private ones */
+};
+
+/* Arm IHI 0069H, 12.2, as KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS has them. */
+#define ICC(op1, crn, crm, op2) (3u << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
+#define ICC_CTLR                ICC(0u, 12u, 12u, 4u)
+#define ICC_AP0R(n)             ICC(0u, 12u, 8u, 4u + (n))
+#define ICC_AP1R(n)             ICC(0u, 12u, 9u, (n))
+/* ICC_CTLR: CBPR and EOImode, all of it that can be written. Bits 10-8: priority bits - 1. */
+#define ICC_CTLR_WRITABLE 3u
+
+static bool set_register(const Gic *gic, uint32_t group, uint64_t attr, const void *value,
+                         GError **error)
+{
+    return kvm_set_attr(gic->fd, group, attr, value, error,
+                        "KVM_SET_DEVICE_ATTR (vGIC register, group %u, 0x%" G_GINT64_MODIFIER "x)",
+                        group, attr);
+}
+
+static bool get_register(const Gic *gic, uint32_t group, uint64_t attr, void *ret_value,
+                         GError **error)
+{
+    return kvm_get_attr(gic->fd, group, attr, ret_value, error,
+                        "KVM_GET_DEVICE_ATTR (vGIC register, group %u, 0x%" G_GINT64_MODIFIER "x)",
+                        group, attr);
+}
+
+static bool set_words(const Gic *gic, uint32_t group, uint64_t attr, uint32_t n, uint32_t stride,
+                      uint32_t value, GError **error)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!set_register(gic, group, attr + i * stride, &value, error))
+            return false;
+    return true;
+}
+
+/* The fields of n interrupts from first on, both multiples of 32, in the frame at attr. */
+static bool reset_fields(const Gic *gic, uint32_t group, uint64_t attr, uint32_t first, uint32_t n,
+                         GError **error)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++)
+        if (!set_words(gic, group, attr + fields[i].offset + first * fields[i].bits / 8,
+                       n * fields[i].bits / 32, 4,
+                       gic->config->gic.version == 3 ? fields[i].v3 : fields[i].v2, error))
+            return false;
+    return true;
+}
+
+/* KVM enables SGIs from the start. */
+static bool reset_private(const Gic *gic, uint32_t group, uint64_t attr, GError **error)
+{
+    return reset_fields(gic, group, attr, 0, N_PRIVATE, error) &&
+           set_words(gic, group, attr + ISENABLER, 1, 4, SGIS, error);
+}
+
+/* --- GICv3 --- */
+
+/* No SPI's upper word of IROUTER: KVM has no Aff3 there. */
+static bool reset_v3_distributor(const Gic *gic, GError **error)
+{
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+    uint32_t n_spis = gic->config->gic.n_irqs - N_PRIVATE;
+
+    return set_words(gic, group, GICD_CTLR, 1, 4, 0, error) &&
+           reset_fields(gic, group, 0, N_PRIVATE, n_spis, error) &&
+           set_words(gic, group, GICD_IROUTER + N_PRIVATE * 8, n_spis, 8, 0, error);
+}
+
+/* LPIs go first: the tables' addresses can't be changed while they are enabled. */
+static bool reset_redistributor(const Gic *gic, uint64_t frame, GError **error)
+{
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS;
+
+    return set_words(gic, group, frame + GICR_CTLR, 1, 4, 0, error) &&
+           set_words(gic, group, frame + GICR_PROPBASER, 2, 4, 0, error) &&
+           set_words(gic, group, frame + GICR_PENDBASER, 2, 4, 0, error) &&
+           reset_private(gic, group, frame + GICR_SGI_BASE, error);
+}
+
+static bool reset_cpu_interface(const Gic *gic, uint64_t frame, GError **error)
+{
+    static const uint32_t zeros[] = {
+        ICC(0u, 12u, 12u, 6u), /* IGRPEN0 */
+        ICC(0u, 12u, 12u, 7u), /* IGRPEN1 */
+        ICC(0u, 4u, 6u, 0u),   /* PMR */
+        ICC(0u, 12u, 8u, 3u),  /* BPR0 */
+        ICC(0u, 12u, 12u, 3u), /* BPR1, which is a copy of BPR0 while CBPR is set */
+    };
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
+    const uint64_t zero = 0;
+    uint32_t n_active;
+    uint64_t ctlr;
+
+    if (!get_register(gic, group, frame | ICC_CTLR, &ctlr, error))
+        return false;
+    /* As many active priorities registers as 32 preemption levels each need. */
+    n_active = 1u << (MAX(ctlr >> 8 & 7, 4) - 4);
+    ctlr &= ~(uint64_t)ICC_CTLR_WRITABLE;
+    if (!set_register(gic, group, frame | ICC_CTLR, &ctlr, error))
+        return false;
+    for (gsize i = 0; i < G_N_ELEMENTS(zeros); i++)
+        if (!set_register(gic, group, frame | zeros[i], &zero, error))
+            return false;
+    for (uint32_t i = 0; i < n_active; i++)
+        if (!set_register(gic, group, frame | ICC_AP0R(i), &zero, error) ||
+            !set_register(gic, group, frame | ICC_AP1R(i), &zero, error))
+            return false;
+    return true;
+}
+
+static bool reset_v3(const Gic *gic, GError **error)
+{
+    if (gic->its_fd >= 0 &&
+        !kvm_set_attr(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL,
+                      error, "KVM_SET_DEVICE_ATTR (vGIC ITS reset)"))
+        return false;
+    if (!reset_v3_distributor(gic, error))
+        return false;
+    for (uint32_t i = 0; i < gic->config->n_vcpus; i++) {
+        uint64_t mpidr = gic->config->mpidrs[i];
+        /* Aff3 … Aff0 in one word */
+        uint64_t frame = (mpidr >> 32 << 24 | (mpidr & 0xffffff))
+                         << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+
+        if (!reset_redistributor(gic, frame, error) || !reset_cpu_interface(gic, frame, error))
+            return false;
+    }
+    return true;
+}
+
+/* --- GICv2 --- */
+
+/* KVM takes writes of IGROUPR from those only who have confirmed its IIDR. */
+static bool confirm_iidr(const Gic *gic, GError **error)
+{
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+    uint32_t iidr;
+
+    return get_register(gic, group, GICD_IIDR, &iidr, error) &&
+           set_register(gic, group, GICD_IIDR, &iidr, error);
+}
+
+static bool reset_v2(const Gic *gic, GError **error)
+{
+    static const uint32_t zeros[] = {0x00, 0x04, 0x08, 0x1c, 0xd0}; /* CTLR PMR BPR ABPR APR0 */
+    const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, cpu = KVM_DEV_ARM_VGIC_GRP_CPU_REGS;
+    uint32_t n_spis = gic->config->gic.n_irqs - N_PRIVATE;
+
+    if (!set_words(gic, dist, GICD_CTLR, 1, 4, 0, error) || !confirm_iidr(gic, error) ||
+        !reset_fields(gic, dist, 0, N_PRIVATE, n_spis, error) ||
+        !set_words(gic, dist, GICD_ITARGETSR + N_PRIVATE, n_spis / 4, 4, 0, error))
+        return false;
+    for (uint32_t i = 0; i < gic->config->n_vcpus; i++) {
+        uint64_t bank = (uint64_t)i << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
+
+        if (!reset_private(gic, dist, bank, error))
+            return false;
+        for (gsize j = 0; j < G_N_ELEMENTS(zeros); j++)
+            if (!set_words(gic, cpu, bank + zeros[j], 1, 4, 0, error))
+                return false;
+    }
+    return true;
+}
+
+bool gic_reset(const Gic *gic, GError **error)
+{
+    return gic->config->gic.version == 3 ? reset_v3(gic, error) : reset_v2(gic, error);
+}
