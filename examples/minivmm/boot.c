@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Loads a Linux kernel and its initramfs, and hands over as UEFI's stub loader would, without any
+ * firmware: the kernel finds in the device tree's /chosen an EFI system table and memory map
+ * (Linux, Documentation/arch/arm/uefi.rst), and in the system table the ACPI tables. A device
+ * tree that has nothing but /chosen makes it use ACPI.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <libfdt.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <vcpuhp/fdt.h>
+
+/* UEFI 2.10: 4.2, 4.3, 4.6, 7.2.3 */
+typedef struct EfiGuid {
+    uint32_t a;
+    uint16_t b, c;
+    uint8_t d[8];
+} EfiGuid;
+
+typedef struct EfiConfigTable {
+    EfiGuid guid;
+    uint64_t address;
+} EfiConfigTable;
+
+typedef struct EfiSystemTable {
+    char signature[8];
+    uint32_t revision, size, crc, reserved;
+    uint64_t vendor;
+    uint64_t vendor_revision;
+    uint64_t consoles[6];
+    uint64_t runtime_services, boot_services;
+    uint64_t n_tables, tables;
+} EfiSystemTable;
+G_STATIC_ASSERT(sizeof(EfiSystemTable) == 120);
+
+typedef struct EfiMemory {
+    uint32_t type, pad;
+    uint64_t base, virtual_base, n_pages, attributes;
+} EfiMemory;
+
+enum {
+    EFI_CONVENTIONAL = 7,
+    EFI_ACPI_RECLAIM = 9
+};
+#define EFI_PAGE      4096
+#define EFI_MEMORY_WB 8
+
+static const EfiGuid guid_acpi_20 = {
+    0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
+static const EfiGuid guid_rt_properties = {
+    0xeb66918a, 0x7eef, 0x402a, {0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9}};
+static const EfiGuid guid_linux_memreserve = {
+    0x888eb0c6, 0x8ede, 0x4ff5, {0xa8, 0xf0, 0x9a, 0xee, 0x5c, 0xb9, 0x77, 0xc2}};
+
+typedef struct Range {
+    uint64_t start, end;
+} Range;
+
+static void *ram_at(const Machine *m, uint64_t address)
+{
+    return m->ram + (address - RAM_BASE);
+}
+
+uint64_t arena_put(Arena *arena, const void *data, gsize len)
+{
+    gsize at = (arena->used + 15) & ~(gsize)15;
+
+    g_assert(at + len <= arena->size);
+    memcpy(arena->host + at, data, len);
+    arena->used = at + len;
+    return arena->guest + at;
+}
+
+uint32_t machine_n_nodes(const Machine *m)
+{
+    uint32_t n = 1;
+
+    for (uint32_t i = 0; m->config.nodes && i < m->config.n_vcpus; i++)
+        n = MAX(n, m->config.nodes[i] + 1);
+    return n;
+}
+
+void machine_node_ram(const Machine *m, uint32_t node, uint64_t *ret_base, uint64_t *ret_size)
+{
+    uint32_t n = machine_n_nodes(m);
+    uint64_t share = m->ram_size / MIB / n * MIB;
+
+    *ret_base = RAM_BASE + node * share;
+    *ret_size = node < n - 1 ? share : m->ram_size - node * share;
+}
+
+/* --- EFI --- */
+
+typedef struct Efi {
+    uint64_t system_table, map;
+    uint32_t map_size;
+} Efi;
+
+static Efi build_efi(const Machine *m)
+{
+    Arena arena = {ram_at(m, FIRMWARE_BASE), FIRMWARE_BASE, 0, FIRMWARE_SIZE};
+    static const gunichar2 vendor[] = {'m', 'i', 'n', 'i', 'v', 'm', 'm', 0};
+    const struct {
+        uint16_t version, length;
+        uint32_t supported;
+    } rt_properties = {1, 8, 0};
+    const uint64_t memreserve[2] = {0};
+    const EfiConfigTable tables[] = {
+        {guid_acpi_20, tables_build(m, &arena)},
+        /* No runtime services: without this table Linux would call them. */
+        {guid_rt_properties, arena_put(&arena, &rt_properties, sizeof(rt_properties))},
+        /* Where Linux notes what must outlive a kexec: an ITS's tables. */
+        {guid_linux_memreserve, arena_put(&arena, memreserve, sizeof(memreserve))},
+    };
+    const EfiSystemTable system_table = {
+        .signature = {'I', 'B', 'I', ' ', 'S', 'Y', 'S', 'T'},
+        .revision = 2 << 16 | 100, /* 2.10 */
+        .size = sizeof(system_table),
+        .vendor = arena_put(&arena, vendor, sizeof(vendor)),
+        .n_tables = G_N_ELEMENTS(tables),
+        .tables = arena_put(&arena, tables, sizeof(tables)),
+    };
+    /* The tables lie in memory that Linux maps and keeps, but doesn't use. MMIO isn't listed. */
+    const EfiMemory map[] = {
+        {EFI_ACPI_RECLAIM, 0, FIRMWARE_BASE, 0, FIRMWARE_SIZE / EFI_PAGE, EFI_MEMORY_WB},
+        {EFI_CONVENTIONAL, 0, FDT_BASE, 0, (m->ram_size - FIRMWARE_SIZE) / EFI_PAGE, EFI_MEMORY_WB},
+    };
+
+    return (Efi){
+        .system_table = arena_put(&arena, &system_table, sizeof(system_table)),
+        .map = arena_put(&arena, map, sizeof(map)),
+        .map_size = sizeof(map),
+    };
+}
+
+/* --- Device tree --- */
+
+/* The first error of libfdt's stays, and nothing is done after it. */
+typedef struct Fdt {
+    void *data;
+    int error;
+} Fdt;
+
+#define FDT(fdt, call) ((fdt)->error = (fdt)->error ? (fdt)->error : (call))
+
+#define UART_NODE   "uart@9010000"
+#define GIC_PHANDLE 1
+#define MSI_PHANDLE 2
+#define CPU_PHANDLE 3 /* and those that follow it */
+
+static void begin_root(Fdt *fdt)
+{
+    FDT(fdt, fdt_create(fdt->data, FDT_SIZE));
+    FDT(fdt, fdt_finish_reservemap(fdt->data));
+    FDT(fdt, fdt_begin_node(fdt->data, ""));
+    FDT(fdt, fdt_property_u32(fdt->data, "#address-cells", 2));
+    FDT(fdt, fdt_property_u32(fdt->data, "#size-cells", 2));
+}
+
+static void begin_chosen(const Machine *m, Fdt *fdt, Range initrd)
+{
+    FDT(fdt, fdt_begin_node(fdt->data, "chosen"));
+    FDT(fdt, fdt_property_string(fdt->data, "bootargs", m->cmdline));
+    if (initrd.end > initrd.start) {
+        FDT(fdt, fdt_property_u64(fdt->data, "linux,initrd-start", initrd.start));
+        FDT(fdt, fdt_property_u64(fdt->data, "linux,initrd-end", initrd.end));
+    }
+}
+
+static void build_acpi(const Machine *m, Fdt *fdt, Range initrd)
+{
+    Efi efi = build_efi(m);
+
+    begin_chosen(m, fdt, initrd);
+    FDT(fdt, fdt_property_u64(fdt->data, "linux,uefi-system-table", efi.system_table));
+    FDT(fdt, fdt_property_u64(fdt->data, "linux,uefi-mmap-start", efi.map));
+    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-size", efi.map_size));
+    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-size", sizeof(EfiMemory)));
+    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-ver", 1));
+    /* Debian's and Ubuntu's kernels drop the whole hand-over without it. 2: disabled. */
+    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-secure-boot", 2));
+    FDT(fdt, fdt_end_node(fdt->data));
+}
+
+static void add_cells(Fdt *fdt, const char *name, const uint32_t *cells, gsize n)
+{
+    fdt32_t *value = NULL;
+
+    FDT(fdt, fdt_property_placeholder(fdt->data, name, n * sizeof(*value), (void **)&value));
+    for (gsize i = 0; i < n && !fdt->error; i++)
+        value[i] = cpu_to_fdt32(cells[i]);
+}
+
+#define CELLS(fdt, name, ...)                                                                      \
+    add_cells(fdt, name, (const uint32_t[]){__VA_ARGS__},                                          \
+              sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+#define U64_CELLS(x) (uint32_t)((uint64_t)(x) >> 32), (uint32_t)(x)
+
+static void add_memory(const Machine *m, Fdt *fdt)
+{
+    for (uint32_t i = 0; i < machine_n_nodes(m); i++) {
+        uint64_t base, size;
+        char name[32];
+
+        machine_node_ram(m, i, &base, &size);
+        g_snprintf(name, sizeof(name), "memory@%" G_GINT64_MODIFIER "x", base);
+        FDT(fdt, fdt_begin_node(fdt->data, name));
+        FDT(fdt, fdt_property_string(fdt->data, "device_type", "memory"));
+        CELLS(fdt, "reg", U64_CELLS(base), U64_CELLS(size));
+        if (m->config.nodes)
+            FDT(fdt, fdt_property_u32(fdt->data, "numa-node-id", i));
+        FDT(fdt, fdt_end_node(fdt->data));
+    }
+}
+
+static void add_devices(const Machine *m, Fdt *fdt)
+{
+    FDT(fdt, fdt_begin_node(fdt->data, "timer"));
+    FDT(fdt, fdt_property_string(fdt->data, "compatible", "arm,armv8-timer"));
+    /* PPIs 29, 30, 27, 26; level, active high (with GICv2 for all 8 vCPUs) */
+    if (m->config.gic.version == 2)
+        CELLS(fdt, "interrupts", 1, 13, 0xff04, 1, 14, 0xff04, 1, 11, 0xff04, 1, 10, 0xff04);
+    else
+        CELLS(fdt, "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4);
+    FDT(fdt, fdt_property(fdt->data, "always-on", NULL, 0));
+    FDT(fdt, fdt_end_node(fdt->data));
+
+    FDT(fdt, fdt_begin_node(fdt->data, UART_NODE));
+    FDT(fdt, fdt_property_string(fdt->data, "compatible", "arm,sbsa-uart"));
+    CELLS(fdt, "reg", U64_CELLS(UART_BASE), U64_CELLS(UART_SIZE));
+    CELLS(fdt, "interrupts", 0, UART_IRQ - 32, 4);
+    FDT(fdt, fdt_property_u32(fdt->data, "current-speed", 115200));
+    FDT(fdt, fdt_end_node(fdt->data));
+}
+
+static bool build_device_tree(const Machine *m, Fdt *fdt, Range initrd, GError **error)
+{
+    FDT(fdt, fdt_property_string(fdt->data, "compatible", "linux,dummy-virt"));
+    FDT(fdt, fdt_property_string(fdt->data, "model", "minivmm"));
+    FDT(fdt, fdt_property_u32(fdt->data, "interrupt-parent", GIC_PHANDLE));
+    begin_chosen(m, fdt, initrd);
+    FDT(fdt, fdt_property_string(fdt->data, "stdout-path", "/" UART_NODE));
+    FDT(fdt, fdt_end_node(fdt->data));
+    add_memory(m, fdt);
+    add_devices(m, fdt);
+    return fdt->error || (vcpuhp_fdt_cpus(m->hp, fdt->data, CPU_PHANDLE, error) &&
+                          vcpuhp_fdt_psci(m->hp, fdt->data, error) &&
+                          vcpuhp_fdt_gic(m->hp, fdt->data, GIC_PHANDLE, MSI_PHANDLE, error) &&
+                          vcpuhp_fdt_pmu(m->hp, fdt->data, error));
+}
+
+static bool build_fdt(const Machine *m, Range initrd, GError **error)
+{
+    Fdt fdt = {ram_at(m, FDT_BASE), 0};
+
+    begin_root(&fdt);
+    if (!m->fdt)
+        build_acpi(m, &fdt, initrd);
+    else if (!build_device_tree(m, &fdt, initrd, error))
+        return false;
+    FDT(&fdt, fdt_end_node(fdt.data));
+    FDT(&fdt, fdt_finish(fdt.data));
+    if (!fdt.error)
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the device tree: %s",
+                fdt_strerror(fdt.error));
+    return false;
+}
+
+/* --- Kernel and initramfs --- */
+
+typedef struct KernelHeader { /* Linux, Documentation/arch/arm64/booting.rst */
+    uint32_t code[2];
+    uint64_t text_offset, image_size, flags, reserved[3];
+    uint8_t magic[4];
+    uint32_t pe_header;
+} KernelHeader;
+
+static bool check_room(const Machine *m, const char *what, uint64_t end, GError **error)
+{
+    if (end <= RAM_BASE + m->ram_size)
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
+                "--mem is %" G_GUINT64_FORMAT " MiB, not %" G_GUINT64_FORMAT
+                " or more, as the %s needs",
+                m->ram_size / MIB, (end - RAM_BASE + MIB - 1) / MIB, what);
+    return false;
+}
+
+static bool load_kernel(const Machine *m, Range *ret_range, GError **error)
+{
+    gsize size = g_mapped_file_get_length(m->kernel);
+    const void *image = g_mapped_file_get_contents(m->kernel);
+    const KernelHeader *header = image;
+
+    if (size < sizeof(*header) || memcmp(header->magic, "ARM\x64", 4) || !header->image_size) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "--kernel: the file is no plain arm64 Image of Linux 3.17 or newer (a "
+                    "compressed one has to be unpacked first)");
+        return false;
+    }
+    /* Both from the file: sums that the check below relies on mustn't wrap. */
+    if (header->text_offset >= m->ram_size || header->image_size >= m->ram_size)
+        return check_room(m, "kernel", G_MAXUINT64, error);
+    ret_range->start = KERNEL_BASE + header->text_offset;
+    ret_range->end = ret_range->start + MAX(header->image_size, size);
+    if (!check_room(m, "kernel", ret_range->end, error))
+        return false;
+    memcpy(ram_at(m, ret_range->start), image, size);
+    return true;
+}
+
+static bool load_initrd(const Machine *m, uint64_t after, Range *ret_range, GError **error)
+{
+    gsize size = m->initrd ? g_mapped_file_get_length(m->initrd) : 0;
+
+    ret_range->start = (after + 2 * MIB - 1) & ~(2 * MIB - 1);
+    ret_range->end = ret_range->start + size;
+    if (!check_room(m, "initrd", ret_range->end, error))
+        return false;
+    if (size)
+        memcpy(ram_at(m, ret_range->start), g_mapped_file_get_contents(m->initrd), size);
+    return true;
+}
+
+bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
+{
+    Range kernel, initrd;
+
+    /* At a reboot this takes the pages from the guest, too: it begins with its caches off, and KVM
+     * cleans caches to memory for it when it maps a page anew. */
+    if (madvise(m->ram, m->ram_size, MADV_DONTNEED) < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "RAM: madvise: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
+        !build_fdt(m, initrd, error))
+        return false;
+    *ret_entry = (VcpuhpEntry){.address = kernel.start, .context = FDT_BASE};
+    return true;
+}

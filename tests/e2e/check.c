@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "check.h"
+
+#include <sys/wait.h>
+
+void guest_fail(Guest *guest, const char *message)
+{
+    if (guest) {
+        g_autofree char *tail = guest_console_tail(guest, 30);
+
+        print_error("the console's last lines:\n%s\n", tail);
+    }
+    fail_msg("%s", message);
+    g_assert_not_reached();
+}
+
+void assert_output(Guest *guest, const char *output, const char *command)
+{
+    g_autofree char *actual = guest_run(guest, NULL, "%s", command);
+
+    assert_string_equal(actual, output);
+}
+
+void assert_masks(Guest *guest, const char *possible, const char *present, const char *enabled,
+                  const char *online)
+{
+    assert_output(guest, possible, "cat /sys/devices/system/cpu/possible");
+    assert_output(guest, present, "cat /sys/devices/system/cpu/present");
+    guest_wait_output(guest, "cat /sys/devices/system/cpu/enabled", enabled);
+    guest_wait_output(guest, "cat /sys/devices/system/cpu/online", online);
+}
+
+void assert_refused(Guest *guest, const char *command, ...)
+{
+    g_autofree char *answer = guest_monitor(guest, "%s", command);
+    const char *word;
+    va_list words;
+
+    if (!g_str_has_prefix(answer, "error: "))
+        fail_msg("%s: expected an error, got: %s", command, answer);
+    va_start(words, command);
+    while ((word = va_arg(words, const char *)))
+        if (!strstr(answer, word))
+            fail_msg("%s: \"%s\" doesn't say \"%s\"", command, answer, word);
+    va_end(words);
+}
+
+void assert_quiet_dmesg(Guest *guest)
+{
+    g_autofree char *found = guest_run(
+        guest, NULL,
+        "dmesg | grep -iE 'warning|BUG|firmware bug|failed to boot|failed to come online|"
+        "call trace|oops|ACPI (Error|Exception)|stuck|will not boot|nobody cared|"
+        "companion already set|Changing CPU present' || true");
+
+    assert_string_equal(found, "");
+}
+
+static gint64 timer_interrupts(Guest *guest, unsigned vcpu)
+{
+    /* The columns are the online CPUs, in the first line. */
+    g_autofree char *count = guest_run(
+        guest, NULL,
+        "awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == \"CPU%u\") c = i + 1 } "
+        "/arch_timer/ { print $c; exit }' /proc/interrupts",
+        vcpu);
+
+    return g_ascii_strtoll(count, NULL, 10);
+}
+
+void assert_works(Guest *guest, unsigned vcpu)
+{
+    gint64 before = timer_interrupts(guest, vcpu);
+    /* Field 39 of stat is the CPU that the task last ran on. */
+    g_autofree char *cpu = guest_run(
+        guest, NULL,
+        "taskset %x sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; "
+        "cut -d \" \" -f 39 /proc/self/stat'",
+        1u << vcpu);
+
+    assert_int_equal(g_ascii_strtoll(cpu, NULL, 10), vcpu);
+    assert_true(timer_interrupts(guest, vcpu) > before);
+}
+
+static void wait_vcpu_event(Guest *guest, unsigned vcpu, const char *what)
+{
+    g_autofree char *text = g_strdup_printf("vCPU %u: %s", vcpu, what);
+
+    guest_wait_event(guest, text);
+}
+
+void plug(Guest *guest, unsigned vcpu)
+{
+    guest_skip_events(guest);
+    g_free(guest_command(guest, "plug %u", vcpu));
+    wait_vcpu_event(guest, vcpu, "on");
+}
+
+void unplug(Guest *guest, unsigned vcpu)
+{
+    guest_skip_events(guest);
+    g_free(guest_command(guest, "unplug %u", vcpu));
+    wait_vcpu_event(guest, vcpu, "ejected");
+}
+
+void assert_bad_options(const char *options, ...)
+{
+    g_autofree char *command = g_strdup_printf("%s --kernel %s %s", g_getenv("MINIVMM"),
+                                               g_getenv("GUEST_KERNEL"), options);
+    g_autofree char *errors = NULL;
+    const char *word;
+    va_list words;
+    int status;
+
+    assert_true(g_spawn_command_line_sync(command, NULL, &errors, &status, NULL));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 2)
+        fail_msg("minivmm %s: wait status 0x%x, \"%s\"", options, status, errors);
+    va_start(words, options);
+    while ((word = va_arg(words, const char *)))
+        if (!strstr(errors, word))
+            fail_msg("minivmm %s: \"%s\" doesn't say \"%s\"", options, errors, word);
+    va_end(words);
+}
+
+int power_off(void **state)
+{
+    Guest *guest = *state;
+    int status;
+
+    guest_send(guest, "poweroff -f");
+    status = guest_wait_exit(guest);
+    guest_free(guest);
+    *state = NULL;
+    return status;
+}
