@@ -75,6 +75,14 @@ static void write_eject(Vcpuhp *hp, uint32_t n)
     vcpuhp_regs_write(hp, REG_EJECT, &value, sizeof(value));
 }
 
+static void take_insert(Vcpuhp *hp, uint32_t n)
+{
+    vcpuhp_plug(hp, n - 1, 0, NULL, NULL);
+    read_event(hp, n);
+    write_ost(hp, n);
+    vcpuhp_force(hp, n-1, NULL);
+}
+
 static uint64_t mpidr(uint32_t vcpu)
 {
     return (vcpu & 0xf) | (uint64_t)(vcpu >> 4) << 8;
@@ -100,7 +108,7 @@ static const struct {
 } operations[] = {
     {"read_status", read_status},     {"read_bitmap", read_bitmap}, {"read_event", read_event},
     {"write_ost", write_ost},         {"write_eject", write_eject}, {"cpu_on_denied", cpu_on_denied},
-    {"affinity_info", affinity_info},
+    {"affinity_info", affinity_info},{"take_insert",take_insert},
 };
 
 int main(int argc, char **argv)

@@ -52,7 +52,7 @@ static bool irq_deliver(Vcpuhp *hp, bool level)
  * it in the wrong order, and holding a lock for it would hold it in a callback: so whoever finds
  * nobody at it delivers for all who come in the meantime.
  */
-static void irq_sync(Vcpuhp *hp)
+static G_GNUC_NO_INLINE void irq_sync(Vcpuhp *hp)
 {
     int served;
 
@@ -72,7 +72,7 @@ static void irq_sync(Vcpuhp *hp)
 }
 
 /* With the lock held, so that the last one to set it is the one who saw the last change. */
-static void timer_sync(Vcpuhp *hp)
+static G_GNUC_NO_INLINE void timer_sync(Vcpuhp *hp)
 {
     int64_t wake = hp->slots.wake;
     struct itimerspec spec = {
@@ -95,7 +95,14 @@ static void kick(Vcpuhp *hp, uint32_t vcpu)
         hp->callbacks.vcpu_kick(vcpu, hp->opaque);
 }
 
-static G_GNUC_NO_INLINE void carry_out(Vcpuhp *hp, const Effects *fx)
+static G_GNUC_NO_INLINE void kick_all(Vcpuhp *hp, const uint64_t *kicks)
+{
+    for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
+        if (kicks[i / 64] >> (i % 64) & 1)
+            kick(hp, i);
+}
+
+static inline void leave(Vcpuhp *hp, const Effects *fx)
 {
     hp->counters.events += fx->n_events;
     if (fx->timer)
@@ -104,20 +111,9 @@ static G_GNUC_NO_INLINE void carry_out(Vcpuhp *hp, const Effects *fx)
     if (fx->irq)
         irq_sync(hp);
     if (fx->kick)
-        for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
-            if (fx->kicks[i / 64] >> (i % 64) & 1)
-                kick(hp, i);
+        kick_all(hp, fx->kicks);
     for (uint32_t i = 0; i < fx->n_events; i++)
         tell(hp, &fx->events[i]);
-}
-
-static void leave(Vcpuhp *hp, const Effects *fx)
-{
-    /* What most accesses come to. */
-    if (!fx->n_events && !fx->timer && !fx->irq && !fx->kick)
-        g_mutex_unlock(&hp->slots.lock);
-    else
-        carry_out(hp, fx);
 }
 
 /* --- Life --- */

@@ -20,11 +20,11 @@
 
 /* The memory map. vcpuhp_config_init() has chosen the places of the GIC (0x08000000, redistributors
  * from 0x0a000000) and of the register block (0x09000000); what is the VMM's own lies around. */
-#define GICC_BASE 0x08010000ULL /* GICv2 only */
-#define ITS_BASE  0x08080000ULL
-#define UART_BASE 0x09010000ULL
+#define GICC_BASE UINT64_C(0x08010000) /* GICv2 only */
+#define ITS_BASE  UINT64_C(0x08080000)
+#define UART_BASE UINT64_C(0x09010000)
 #define UART_SIZE 0x1000
-#define RAM_BASE  0x40000000ULL
+#define RAM_BASE  UINT64_C(0x40000000)
 /* The start of RAM stands in for firmware: tables that stay for ever, then the device tree. */
 #define FIRMWARE_BASE RAM_BASE
 #define FIRMWARE_SIZE 0x100000
@@ -35,7 +35,7 @@
 #define UART_IRQ 34 /* INTID; the library's event interrupt is 33 */
 #define PMU_IRQ  23 /* the PPI that Arm's BSA recommends */
 
-#define MIB 0x100000ULL
+#define MIB UINT64_C(0x100000)
 
 /* Why the vCPUs were told to stop. */
 enum {

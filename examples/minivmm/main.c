@@ -31,6 +31,16 @@ typedef struct Options {
     gboolean fdt, its, pmu, sve, pauth;
 } Options;
 
+static void options_clear(Options *o)
+{
+    char *strings[] = {o->kernel, o->initrd, o->append,  o->console,  o->monitor,
+                       o->mem,    o->vcpus,  o->enabled, o->coldplug, o->topology,
+                       o->nodes,  o->gic,    o->redists, o->psci};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
+        g_free(strings[i]);
+}
+
 bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max,
                   uint32_t *ret_number, GError **error)
 {
@@ -41,8 +51,12 @@ bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max
         *ret_number = value;
         return true;
     }
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                "%s is \"%s\", not a number of %u … %u", name, text, min, max);
+    if (min == 0 && max == G_MAXUINT32)
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s is \"%s\", not a number",
+                    name, text);
+    else
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s is \"%s\", not a number of %u … %u", name, text, min, max);
     return false;
 }
 
@@ -55,7 +69,7 @@ static bool parse_list(const char *name, const char *text, uint32_t min_n, uint3
 
     if (n < min_n || n > max_n) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "%s is \"%s\", %u numbers, not %u … %u", name, text, n, min_n, max_n);
+                    "%s is \"%s\", which is %u numbers, not %u … %u", name, text, n, min_n, max_n);
         return false;
     }
     for (uint32_t i = 0; i < n; i++)
@@ -172,21 +186,23 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
         {"initrd", 0, 0, G_OPTION_ARG_FILENAME, &o->initrd, "Initramfs", "FILE"},
         {"append", 0, 0, G_OPTION_ARG_STRING, &o->append, "Kernel command line", "TEXT"},
         {"fdt", 0, 0, G_OPTION_ARG_NONE, &o->fdt, "Boot by device tree: no hotplug", NULL},
-        {"mem", 0, 0, G_OPTION_ARG_STRING, &o->mem, "RAM (512)", "MIB"},
+        {"mem", 0, 0, G_OPTION_ARG_STRING, &o->mem,
+         "RAM (512; Linux takes 1 to 2 MiB for each possible vCPU)", "MIB"},
         {"vcpus", 0, 0, G_OPTION_ARG_STRING, &o->vcpus, "Possible vCPUs (1)", "N"},
-        {"enabled", 0, 0, G_OPTION_ARG_STRING, &o->enabled, "… enabled at boot (1)", "N"},
+        {"enabled", 0, 0, G_OPTION_ARG_STRING, &o->enabled, "Those of them enabled at boot (1)",
+         "N"},
         {"coldplug", 0, 0, G_OPTION_ARG_STRING, &o->coldplug,
-         "Those can be unplugged: fixed (no) or removable", "HOW"},
+         "Whether these can be unplugged: fixed (no) or removable", "HOW"},
         {"topology", 0, 0, G_OPTION_ARG_STRING, &o->topology,
          "Sockets, clusters, cores, threads, each per the one before", "S,C,C,T"},
-        {"nodes", 0, 0, G_OPTION_ARG_STRING, &o->nodes, "Each vCPU's NUMA node", "N,…"},
+        {"nodes", 0, 0, G_OPTION_ARG_STRING, &o->nodes, "Each vCPU's NUMA node", "N,..."},
         {"gic", 0, 0, G_OPTION_ARG_STRING, &o->gic, "GIC version, 2 or 3 (3)", "N"},
         {"its", 0, 0, G_OPTION_ARG_NONE, &o->its, "GICv3 with an ITS", NULL},
         {"redist-split", 0, 0, G_OPTION_ARG_STRING, &o->redists,
-         "GICv3 redistributors in each region (all in one)", "N,…"},
+         "GICv3 redistributors in each region (all in one)", "N,..."},
         {"pmu", 0, 0, G_OPTION_ARG_NONE, &o->pmu, "vCPUs with a PMU", NULL},
-        {"sve", 0, 0, G_OPTION_ARG_NONE, &o->sve, "… with SVE", NULL},
-        {"pauth", 0, 0, G_OPTION_ARG_NONE, &o->pauth, "… with pointer authentication", NULL},
+        {"sve", 0, 0, G_OPTION_ARG_NONE, &o->sve, "vCPUs with SVE", NULL},
+        {"pauth", 0, 0, G_OPTION_ARG_NONE, &o->pauth, "vCPUs with pointer authentication", NULL},
         {"psci", 0, 0, G_OPTION_ARG_STRING, &o->psci,
          "PSCI calls that KVM hands over: sparse (those that hotplug needs) or whole", "WHICH"},
         {"console", 0, 0, G_OPTION_ARG_FILENAME, &o->console,
@@ -435,5 +451,6 @@ int main(int argc, char **argv)
     if (error)
         fprintf(stderr, "minivmm: %s\n", error->message);
     clean_up(&m);
+    options_clear(&options);
     return m.exit_status;
 }

@@ -3,7 +3,6 @@
  * vCPU threads. A vCPU that is off has none: the library asks for one when the guest, or
  * vcpuhp_start(), turns the vCPU on, and the thread ends when the vCPU parks.
  */
-#define _GNU_SOURCE /* pthread_setname_np */
 #include "machine.h"
 
 #include <errno.h>

@@ -44,7 +44,8 @@ typedef struct VcpuhpKvmConfig {
     uint32_t version; /* VCPUHP_KVM_CONFIG_VERSION */
     int vm_fd;        /* of KVM_CREATE_VM; stays the VMM's, must outlive the context */
     /* The vGIC, if the VMM created it itself (KVM_CREATE_DEVICE, addresses, KVM_DEV_ARM_VGIC_GRP_-
-     * NR_IRQS, but not yet KVM_DEV_ARM_VGIC_CTRL_INIT); stays the VMM's. -1: the library does. */
+     * NR_IRQS, but not yet KVM_DEV_ARM_VGIC_CTRL_INIT); stays the VMM's, and so does the ITS then:
+     * the VMM creates it, and resets it before vcpuhp_reset(). -1: the library does. */
     int vgic_fd;
     VcpuhpKvmPsci psci;
     uint32_t features; /* VcpuhpKvmFeatures */
@@ -70,8 +71,9 @@ VCPUHP_API int vcpuhp_kvm_vgic_fd(const Vcpuhp *hp);
 VCPUHP_API int vcpuhp_kvm_its_fd(const Vcpuhp *hp);
 
 /*
- * The vCPU's thread is about to run it, after vcpu_start: its kvm_run area, which is valid until
- * vcpuhp_kvm_exit() says that the vCPU has parked. NULL: it was called off in the meantime.
+ * The vCPU's thread is about to run it, after vcpu_start: its kvm_run structure (nothing of what
+ * KVM maps behind it), which is valid until vcpuhp_kvm_exit() says that the vCPU has parked. NULL: it
+ * was called off in the meantime, and counts as parked.
  */
 VCPUHP_API struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu);
 
@@ -85,12 +87,13 @@ typedef enum {
     VCPUHP_EXIT_SYSTEM_RESET, /* … reset it:       this vCPU's next vcpuhp_kvm_exit() says PARK */
     VCPUHP_EXIT_INTERRUPTED,  /* EINTR: the VMM's own signal; KVM_RUN again when it is dealt with */
     VCPUHP_EXIT_ERROR,        /* KVM_RUN failed otherwise, or an ioctl that serves the exit: event
-                                 HOST_ERROR has told; the vCPU can't run on */
+                                 HOST_ERROR has told. The vCPU can't run on: vcpuhp_stop(), carry on */
 } VcpuhpExit;
 
 /*
  * Serve an exit: register block, forwarded calls, kicks. In the vCPU's thread, after each KVM_RUN.
- * error: 0, or the errno of a KVM_RUN that failed. Blocks for nothing.
+ * error: 0, or the errno of a KVM_RUN that failed; then kvm_run's immediate_exit, which the VMM may
+ * have set, is cleared. Blocks for nothing.
  */
 VCPUHP_API VcpuhpExit vcpuhp_kvm_exit(Vcpuhp *hp, uint32_t vcpu, int error);
 

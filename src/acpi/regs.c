@@ -44,9 +44,10 @@ static void wrong_access(Regs *regs, Effects *fx)
     slots_guest_error(regs->slots, G_MAXUINT32, "accessed a register in no way that it has", fx);
 }
 
+/* 1, 2, 4 or 8 bytes at a multiple of that. */
 static bool is_natural(uint64_t offset, uint32_t len)
 {
-    return (len == 1 || len == 2 || len == 4 || len == 8) && offset % len == 0;
+    return len && len <= 8 && !(len & (len - 1)) && !(offset & (len - 1));
 }
 
 /* --- The 12 bytes --- */
@@ -136,11 +137,14 @@ static uint64_t ident(const Regs *regs)
     return IDENT_VERSION | (uint64_t)n_slots(regs) << 16 | (uint64_t)IDENT_SIGNATURE << 32;
 }
 
-static uint64_t take_events(Regs *regs, Effects *fx)
+static G_GNUC_NO_INLINE uint64_t take_events(Regs *regs, Effects *fx)
 {
-    int64_t at = now();
     uint64_t lanes = 0;
+    int64_t at;
 
+    if (!regs->slots->n_raised)
+        return 0;
+    at = now();
     for (uint32_t i = 0; i < EVENT_LANES; i++) {
         uint32_t slot;
         uint8_t bits = slots_take_next(regs->slots, &slot, at, fx);
@@ -183,27 +187,32 @@ static void eject(Regs *regs, uint64_t slot, Effects *fx)
 
 /* --- Accesses --- */
 
+/* A register of the extension: 8 bytes, all at once. */
+static bool is_register(uint64_t offset, uint32_t len, uint64_t reg)
+{
+    return offset == reg && len == 8;
+}
+
 static uint64_t read_value(Regs *regs, uint64_t offset, uint32_t len, Effects *fx)
 {
     VcpuhpCounters *counters = regs->counters;
 
+    if (is_register(offset, len, REG_EVENT)) {
+        counters->event_reads++;
+        return take_events(regs, fx);
+    }
     if (!is_natural(offset, len)) {
         wrong_access(regs, fx);
         return 0;
     }
     if (offset < BLOCK_SIZE) {
-        uint64_t value = block_read(regs, offset);
-
         counters->block_reads++;
-        return len == 8 ? value | (uint64_t)block_read(regs, offset + 4) << 32 : value;
+        return len == 8 ? block_read(regs, offset) | (uint64_t)block_read(regs, offset + 4) << 32
+                        : block_read(regs, offset);
     }
     if (offset >= REG_ENABLED && offset < VCPUHP_REGS_SIZE) {
         counters->bitmap_reads++;
         return slots_read_enabled(regs->slots, (offset - REG_ENABLED) / 8) >> (offset % 8 * 8);
-    }
-    if (offset == REG_EVENT && len == 8) {
-        counters->event_reads++;
-        return take_events(regs, fx);
     }
     counters->other_accesses++;
     return offset / 8 == REG_IDENT / 8 ? ident(regs) >> (offset % 8 * 8) : 0;
@@ -213,36 +222,55 @@ static void write_value(Regs *regs, uint64_t offset, uint64_t value, uint32_t le
 {
     VcpuhpCounters *counters = regs->counters;
 
-    if (!is_natural(offset, len)) {
-        wrong_access(regs, fx);
-    } else if (offset < BLOCK_SIZE) {
+    if (is_register(offset, len, REG_OST)) {
+        counters->ost_writes++;
+        ost(regs, value, fx);
+    } else if (is_register(offset, len, REG_EJECT)) {
+        counters->eject_writes++;
+        eject(regs, value, fx);
+    } else if (is_natural(offset, len) && offset < BLOCK_SIZE) {
         counters->block_writes++;
         block_write(regs, offset, value, fx);
         if (len == 8)
             block_write(regs, offset + 4, value >> 32, fx);
-    } else if (offset == REG_OST && len == 8) {
-        counters->ost_writes++;
-        ost(regs, value, fx);
-    } else if (offset == REG_EJECT && len == 8) {
-        counters->eject_writes++;
-        eject(regs, value, fx);
     } else {
         wrong_access(regs, fx);
     }
+}
+
+/* memcpy() of a length that the compiler knows is a load and a store; of any other it costs as
+ * much as the whole access. Returns false, with nothing copied, where no register is so wide. */
+static bool copy(void *to, const void *from, uint32_t len)
+{
+    switch (len) {
+    case 8:
+        memcpy(to, from, 8);
+        return true;
+    case 4:
+        memcpy(to, from, 4);
+        return true;
+    case 2:
+        memcpy(to, from, 2);
+        return true;
+    case 1:
+        memcpy(to, from, 1);
+        return true;
+    }
+    return false;
 }
 
 void regs_read(Regs *regs, uint64_t offset, void *data, uint32_t len, Effects *fx)
 {
     uint64_t value = GUINT64_TO_LE(read_value(regs, offset, len, fx));
 
-    memset(data, 0, len);
-    memcpy(data, &value, MIN(len, sizeof(value)));
+    if (!copy(data, &value, len))
+        memset(data, 0, len);
 }
 
 void regs_write(Regs *regs, uint64_t offset, const void *data, uint32_t len, Effects *fx)
 {
     uint64_t value = 0;
 
-    memcpy(&value, data, MIN(len, sizeof(value)));
+    copy(&value, data, len);
     write_value(regs, offset, GUINT64_FROM_LE(value), len, fx);
 }

@@ -19,7 +19,7 @@ GByteArray *sdt_begin(const Config *config, const char signature[4], uint8_t rev
     g_byte_array_append(table, (const guint8 *)config->oem_id, sizeof(config->oem_id));
     g_byte_array_append(table, (const guint8 *)config->oem_table_id, sizeof(config->oem_table_id));
     put(table, 4, config->oem_revision);
-    g_byte_array_append(table, (const guint8 *)"VCPH", 4); /* Creator ID */
+    g_byte_array_append(table, (const guint8 *)"VCHP", 4); /* Creator ID */
     put(table, 4, 1);                                      /* Creator Revision */
     return table;
 }

@@ -26,19 +26,22 @@ enum {
     ISENABLER = 0x0100,
 };
 
+/* What KVM's LPI tables are at first: at 0, inner shareable, read-allocate write-back. */
+#define TABLE_ATTRIBUTES 0x580u
+
 /* The registers with a field for each interrupt. */
 static const struct {
     uint32_t offset;
     uint32_t bits;   /* in a field */
     uint32_t v2, v3; /* a word of fields: the value it gets */
 } fields[] = {
-    {0x0180, 1, ~0u, ~0u}, /* ICENABLER */
-    {0x0380, 1, ~0u, ~0u}, /* ICACTIVER */
-    {0x0280, 1, ~0u, ~0u}, /* ICPENDR: clears with GICv2, is ignored with GICv3 … */
-    {0x0200, 1, 0, 0},     /* ISPENDR: … whose KVM takes this for the whole state */
-    {0x0080, 1, 0, ~0u},   /* IGROUPR */
-    {0x0400, 8, 0, 0},     /* IPRIORITYR */
-    {0x0c00, 2, 0, 0},     /* ICFGR: level; fixed for the private ones */
+    {0x0180, 1, ~0u, ~0u},               /* ICENABLER */
+    {0x0380, 1, ~0u, ~0u},               /* ICACTIVER */
+    {0x0280, 1, ~0u, ~0u},               /* ICPENDR: clears with GICv2, is ignored with GICv3 … */
+    {0x0200, 1, 0, 0},                   /* ISPENDR: … whose KVM takes this for the whole state */
+    {0x0080, 1, 0, ~0u},                 /* IGROUPR */
+    {0x0400, 8, 0, 0},                   /* IPRIORITYR */
+    {0x0c00, 2, 0xaaaaaaaa, 0xaaaaaaaa}, /* ICFGR: edge; fixed for the private ones */
 };
 
 /* Arm IHI 0069H, 12.2, as KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS has them. */
@@ -112,8 +115,10 @@ static bool reset_redistributor(const Gic *gic, uint64_t frame, GError **error)
     const uint32_t group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS;
 
     return set_words(gic, group, frame + GICR_CTLR, 1, 4, 0, error) &&
-           set_words(gic, group, frame + GICR_PROPBASER, 2, 4, 0, error) &&
-           set_words(gic, group, frame + GICR_PENDBASER, 2, 4, 0, error) &&
+           set_words(gic, group, frame + GICR_PROPBASER, 1, 4, TABLE_ATTRIBUTES, error) &&
+           set_words(gic, group, frame + GICR_PROPBASER + 4, 1, 4, 0, error) &&
+           set_words(gic, group, frame + GICR_PENDBASER, 1, 4, TABLE_ATTRIBUTES, error) &&
+           set_words(gic, group, frame + GICR_PENDBASER + 4, 1, 4, 0, error) &&
            reset_private(gic, group, frame + GICR_SGI_BASE, error);
 }
 

@@ -52,7 +52,8 @@ static bool check_config(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **err
 /* The features of KVM_ARM_VCPU_INIT. */
 static uint32_t vcpu_features(const Config *config, uint32_t features)
 {
-    uint32_t bits = 1u << KVM_ARM_VCPU_PSCI_0_2;
+    /* Stopped until it is turned on: not even a KVM_RUN by mistake runs a vCPU that is off. */
+    uint32_t bits = 1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_POWER_OFF;
 
     if (features & VCPUHP_KVM_SVE)
         bits |= 1u << KVM_ARM_VCPU_SVE;
@@ -144,19 +145,14 @@ static bool set_mpidr(const Kvm *kvm, uint32_t vcpu, GError **error)
 
 static bool init_vcpus(Kvm *kvm, GError **error)
 {
-    /* STOPPED until vcpu_on: not even a KVM_RUN by mistake runs a vCPU that is off. */
-    struct kvm_vcpu_init init = kvm->init;
     int sve = KVM_ARM_VCPU_SVE;
 
-    init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
     for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
-        int fd = kvm->vcpus[i].fd;
-
-        if (kvm_call(fd, KVM_ARM_VCPU_INIT, &init, error, "vCPU %u: KVM_ARM_VCPU_INIT", i) < 0)
+        if (!kvm_vcpu_init(kvm, i, error))
             return false;
-        if (init.features[0] & 1u << KVM_ARM_VCPU_SVE &&
-            kvm_call(fd, KVM_ARM_VCPU_FINALIZE, &sve, error, "vCPU %u: KVM_ARM_VCPU_FINALIZE (SVE)",
-                     i) < 0)
+        if (kvm->init.features[0] & 1u << KVM_ARM_VCPU_SVE &&
+            kvm_call(kvm->vcpus[i].fd, KVM_ARM_VCPU_FINALIZE, &sve, error,
+                     "vCPU %u: KVM_ARM_VCPU_FINALIZE (SVE)", i) < 0)
             return false;
         if (!set_mpidr(kvm, i, error))
             return false;
@@ -213,7 +209,8 @@ static bool set_filter(const Kvm *kvm, GError **error)
 static bool make(Kvm *kvm, GError **error)
 {
     return create_vcpus(kvm, error) && gic_create(&kvm->gic, error) && init_vcpus(kvm, error) &&
-           gic_init(&kvm->gic, error) && init_pmus(kvm, error) && set_filter(kvm, error);
+           gic_init(&kvm->gic, error) && init_pmus(kvm, error) &&
+           kvm_image_take(&kvm->image, kvm->vcpus[0].fd, 0, error) && set_filter(kvm, error);
 }
 
 bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)

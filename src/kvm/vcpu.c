@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vCPU's life: on, kicked, off. KVM's own view of its power is left alone: a vCPU that is off
- * is one that nobody runs.
+ * A vCPU's life: initialised once, then on, kicked and off, as often as the guest and the VMM want,
+ * and initialised again when the machine is reset. While it is off, KVM sees it stopped only if it
+ * has not been on: what makes it off is that nobody runs it.
  */
 #include "kvm.h"
 
@@ -36,18 +37,24 @@ static bool map_run(Kvm *kvm, uint32_t vcpu, GError **error)
     return true;
 }
 
-/*
- * The state that DEN0022F, 6.4, and the arm64 boot protocol ask for. KVM_ARM_VCPU_INIT is KVM's
- * reset of a vCPU; without POWER_OFF it also makes it runnable again after an in-kernel SYSTEM_OFF
- * or SYSTEM_RESET, which stops them all. docs/kvm.md weighs its cost.
- */
-static bool set_entry(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
 {
-    int fd = kvm->vcpus[vcpu].fd;
+    if (kvm_call(kvm->vcpus[vcpu].fd, KVM_ARM_VCPU_INIT, &kvm->init, error,
+                 "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
+        return false;
+    kvm->vcpus[vcpu].used = false;
+    return true;
+}
+
+/* What KVM makes of a vCPU at power-on is what DEN0022F, 6.4, and the arm64 boot protocol ask for,
+ * but for this. */
+static bool set_entry(int fd, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+{
+    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
     uint64_t sctlr;
 
-    if (kvm_call(fd, KVM_ARM_VCPU_INIT, &kvm->init, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) <
-            0 ||
+    if (kvm_call(fd, KVM_SET_MP_STATE, &runnable, error, "vCPU %u: KVM_SET_MP_STATE (RUNNABLE)",
+                 vcpu) < 0 ||
         !kvm_set_reg(fd, vcpu, KVM_REG_X(0), "X0", entry->context, error) ||
         !kvm_set_reg(fd, vcpu, KVM_REG_PC, "PC", entry->address, error))
         return false;
@@ -59,7 +66,14 @@ static bool set_entry(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError 
 
 static bool vcpu_on(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
-    return map_run(data, vcpu, error) && set_entry(data, vcpu, entry, error);
+    Kvm *kvm = data;
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    if (!map_run(kvm, vcpu, error) ||
+        (v->used && !kvm_image_apply(&kvm->image, v->fd) && !kvm_vcpu_init(kvm, vcpu, error)))
+        return false;
+    v->used = true;
+    return set_entry(v->fd, vcpu, entry, error);
 }
 
 static void vcpu_off(void *data, uint32_t vcpu)
@@ -89,11 +103,15 @@ static bool irq_set(void *data, bool level, GError **error)
     return gic_set_line(&kvm->gic, kvm->hp->config.irq, level, error);
 }
 
-/* vCPUs have nothing to be reset: vcpu_on does it. */
+/* Here KVM is to throw the stage-2 mappings away, once for all vCPUs: the next guest begins with
+ * its caches off, and KVM cleans memory for it as it is faulted in. */
 static bool reset(void *data, GError **error)
 {
     Kvm *kvm = data;
 
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
+        if (kvm->vcpus[i].used && !kvm_vcpu_init(kvm, i, error))
+            return false;
     return gic_reset(&kvm->gic, error);
 }
 
@@ -105,6 +123,7 @@ void kvm_free(Kvm *kvm)
         if (kvm->vcpus[i].fd >= 0)
             close(kvm->vcpus[i].fd);
     }
+    kvm_image_clear(&kvm->image);
     g_free(kvm->vcpus);
     g_free(kvm);
 }

@@ -25,9 +25,18 @@ void assert_works(Guest *guest, unsigned vcpu);
 /* Bring a vCPU in, and online; out. By monitor and agent. */
 void plug(Guest *guest, unsigned vcpu);
 void unplug(Guest *guest, unsigned vcpu);
+/* Make a request by a monitor command; returns its id. */
+unsigned request(Guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Wait until the request has ended: once, and as an event's text has it ("done", "refused: …"), or,
+ * with NULL, in any way. */
+void assert_outcome(Guest *guest, unsigned id, const char *outcome);
+/* What `info` says of the vCPU has all of these words in it, up to NULL. */
+void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2, and says all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
+/* Kill the guest, if there is one. For a test's tear-down. */
+int drop_guest(void **state);
 /* Power the guest off: minivmm ends with status 0. For a group's tear-down. */
 int power_off(void **state);
 

@@ -35,6 +35,7 @@ struct Guest {
     GArray *events;
     guint next_event;
     guint n_commands;
+    gint64 begun; /* when the last command was */
     char *release;
 };
 
@@ -349,6 +350,7 @@ static char *run(Guest *guest, int *ret_status, const char *command)
 
     send_all(guest, &guest->console, line);
     wait_console(guest, begin);
+    guest->begun = g_get_monotonic_time();
     from = guest->console_position;
     to = wait_console(guest, end);
     *ret_status = (int)g_ascii_strtoll(guest->console_text->str + guest->console_position, NULL, 10);
@@ -373,6 +375,11 @@ char *guest_run(Guest *guest, int *ret_status, const char *format, ...)
     else if (status)
         fail(guest, "in the guest: %s: exit status %d: %s", command, status, output);
     return output;
+}
+
+gint64 guest_begun(const Guest *guest)
+{
+    return guest->begun;
 }
 
 void guest_send(Guest *guest, const char *command)
@@ -491,12 +498,18 @@ gint64 guest_wait_event(Guest *guest, const char *text)
     }
 }
 
+guint guest_count_events(Guest *guest, const char *text)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < guest->events->len; i++)
+        n += strstr(g_array_index(guest->events, Event, i).text, text) != NULL;
+    return n;
+}
+
 bool guest_saw_event(Guest *guest, const char *text)
 {
-    for (guint i = 0; i < guest->events->len; i++)
-        if (strstr(g_array_index(guest->events, Event, i).text, text))
-            return true;
-    return false;
+    return guest_count_events(guest, text) > 0;
 }
 
 void guest_skip_events(Guest *guest)

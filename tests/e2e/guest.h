@@ -37,6 +37,8 @@ GPid guest_pid(const Guest *guest);
 /* Run a shell command in the guest; its output without trailing white space, which the caller
  * frees. ret_status NULL: it must succeed. */
 char *guest_run(Guest *guest, int *ret_status, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* When the last of them began, in µs of the monotonic clock, as far as its output tells. */
+gint64 guest_begun(const Guest *guest);
 /* Send a command that doesn't come back, like "reboot -f". */
 void guest_send(Guest *guest, const char *command);
 /* Run it again and again until its output is this. */
@@ -54,6 +56,8 @@ gint64 guest_info(Guest *guest, const char *key);
 gint64 guest_wait_event(Guest *guest, const char *text);
 /* Whether one has come, ever. */
 bool guest_saw_event(Guest *guest, const char *text);
+/* How many have come, ever. */
+guint guest_count_events(Guest *guest, const char *text);
 /* Go on behind all that have come. */
 void guest_skip_events(Guest *guest);
 

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What real guests pay: register accesses and hypercalls, which are VM exits, and time. Prints
+ * KEY MEDIAN LEAST MOST, a line each. A guest's user space, which brings a new CPU online, is that
+ * of the end-to-end tests.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tests/e2e/guest.h"
+
+#define N_COUNTS 5  /* rounds of what is counted: they should all be alike */
+#define N_TIMES  20 /* of what is timed */
+
+void guest_fail(Guest *guest, const char *message)
+{
+    g_autofree char *tail = guest ? guest_console_tail(guest, 15) : NULL;
+
+    fprintf(stderr, "%s\nguest: %s\n", tail ? tail : "", message);
+    guest_free(guest);
+    exit(EXIT_FAILURE);
+}
+
+/* --- Samples --- */
+
+typedef struct Samples {
+    const char *key;
+    guint n;
+    double values[N_TIMES];
+} Samples;
+
+static void add(Samples *samples, double value)
+{
+    samples->values[samples->n++] = value;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(Samples *samples)
+{
+    guint half = samples->n / 2;
+
+    qsort(samples->values, samples->n, sizeof(samples->values[0]), compare);
+    return samples->n % 2 ? samples->values[half]
+                          : (samples->values[half - 1] + samples->values[half]) / 2;
+}
+
+static void print(Samples *samples)
+{
+    double middle = median(samples);
+
+    printf("%s %.3f %.3f %.3f\n", samples->key, middle, samples->values[0],
+           samples->values[samples->n - 1]);
+    fflush(stdout);
+}
+
+static void print_one(const char *key, double value)
+{
+    Samples samples = {.key = key, .n = 1, .values = {value}};
+
+    print(&samples);
+}
+
+/* --- Counts --- */
+
+/* The sum of the counters that begin with one of these words. */
+static gint64 count(Guest *guest, const char *const *names)
+{
+    g_autofree char *info = guest_command(guest, "info");
+    g_auto(GStrv) lines = g_strsplit(info, "\n", -1);
+    gint64 sum = 0;
+
+    for (guint i = 0; lines[i]; i++) {
+        const char *name = lines[i] + strlen("counter ");
+
+        if (!g_str_has_prefix(lines[i], "counter "))
+            continue;
+        for (guint k = 0; names[k]; k++)
+            if (g_str_has_prefix(name, names[k]))
+                sum += g_ascii_strtoll(strchr(name, ' '), NULL, 10);
+    }
+    return sum;
+}
+
+static gint64 count_accesses(Guest *guest)
+{
+    return count(guest, (const char *const[]){"block_", "event_", "bitmap_", "ost_", "eject_",
+                                              "other_", NULL});
+}
+
+static gint64 count_hypercalls(Guest *guest)
+{
+    return count(guest, (const char *const[]){"cpu_", "affinity_", "psci_", NULL});
+}
+
+/* Lines in a file of minivmm's in the host's /proc that contain text. */
+static gint64 count_in_proc(Guest *guest, const char *file, const char *text)
+{
+    g_autofree char *command =
+        g_strdup_printf("sh -c 'cat /proc/%d/%s | grep -c \"%s\"'", guest_pid(guest), file, text);
+    g_autofree char *output = NULL;
+
+    if (!g_spawn_command_line_sync(command, &output, NULL, NULL, NULL))
+        guest_fail(guest, command);
+    return g_ascii_strtoll(output, NULL, 10);
+}
+
+/* --- Steps --- */
+
+static gint64 wait_vcpu(Guest *guest, guint vcpu, const char *event)
+{
+    g_autofree char *text = g_strdup_printf("vCPU %u: %s", vcpu, event);
+
+    return guest_wait_event(guest, text);
+}
+
+static void wait_online(Guest *guest, guint vcpu)
+{
+    g_autofree char *command =
+        g_strdup_printf("cat /sys/devices/system/cpu/cpu%u/online", vcpu);
+
+    guest_wait_output(guest, command, "1");
+}
+
+#define OST_TAKEN_IN "_OST 0x1, 0x0"
+#define OST_EJECTED  "_OST 0x3, 0x0"
+
+/* Until it is online; returns how long that took, in µs. */
+static gint64 plug(Guest *guest, guint vcpu)
+{
+    gint64 begin = g_get_monotonic_time(), end;
+
+    guest_skip_events(guest);
+    g_free(guest_command(guest, "plug %u", vcpu));
+    end = wait_vcpu(guest, vcpu, "on");
+    wait_online(guest, vcpu);
+    return end - begin;
+}
+
+static void unplug(Guest *guest, guint vcpu)
+{
+    guest_skip_events(guest);
+    g_free(guest_command(guest, "unplug %u", vcpu));
+    wait_vcpu(guest, vcpu, OST_EJECTED);
+}
+
+/* A CPU that is enabled is taken offline, and brought online again by a shell command. */
+static gint64 set_online(Guest *guest, guint vcpu, const char *what, const char *file)
+{
+    gint64 end;
+
+    g_free(guest_run(guest, NULL, "echo 0 >/sys/devices/system/cpu/cpu%u/online", vcpu));
+    guest_skip_events(guest);
+    g_free(guest_run(guest, NULL, "echo %s >/sys/devices/system/cpu/cpu%u/%s", what, vcpu, file));
+    end = wait_vcpu(guest, vcpu, "on");
+    wait_online(guest, vcpu);
+    return end - guest_begun(guest);
+}
+
+/* --- What is counted --- */
+
+static void count_single(Guest *guest, const char *add_key, const char *remove_key)
+{
+    Samples adds = {.key = add_key}, removes = {.key = remove_key};
+
+    for (guint i = 0; i < N_COUNTS; i++) {
+        guint vcpu = 1 + i % 3;
+        gint64 before = count_accesses(guest);
+
+        guest_skip_events(guest);
+        g_free(guest_command(guest, "plug %u", vcpu));
+        wait_vcpu(guest, vcpu, OST_TAKEN_IN);
+        add(&adds, count_accesses(guest) - before);
+        wait_online(guest, vcpu);
+
+        before = count_accesses(guest);
+        unplug(guest, vcpu);
+        add(&removes, count_accesses(guest) - before);
+    }
+    print(&adds);
+    print(&removes);
+}
+
+static void count_burst(Guest *guest)
+{
+    Samples adds = {.key = "exits.add_burst.n64"}, removes = {.key = "exits.remove_burst.n64"};
+
+    for (guint i = 0; i < N_COUNTS; i++) {
+        gint64 before = count_accesses(guest);
+
+        guest_skip_events(guest);
+        g_free(guest_command(guest, "plug 1-63"));
+        for (guint k = 0; k < 63; k++)
+            guest_wait_event(guest, OST_TAKEN_IN);
+        add(&adds, (count_accesses(guest) - before) / 63.0);
+        guest_wait_output(guest, "cat /sys/devices/system/cpu/online", "0-63");
+
+        before = count_accesses(guest);
+        guest_skip_events(guest);
+        g_free(guest_command(guest, "unplug 1-63"));
+        for (guint k = 0; k < 63; k++)
+            guest_wait_event(guest, OST_EJECTED);
+        add(&removes, (count_accesses(guest) - before) / 63.0);
+    }
+    print(&adds);
+    print(&removes);
+}
+
+static void count_boot(Guest *guest)
+{
+    print_one("exits.boot.n512", count_accesses(guest));
+    print_one("hypercalls.boot.n512", count_hypercalls(guest));
+    print_one("disabled.threads", count_in_proc(guest, "task/*/comm", "^vcpu ") - 1);
+    print_one("disabled.mappings", count_in_proc(guest, "maps", "kvm-vcpu") - 1);
+}
+
+/* --- What is timed --- */
+
+/* All of a round's are for the same CPU in the same guest, one after the other. */
+static void time_plug(Guest *guest)
+{
+    Samples ratio = {.key = "plug.ratio"}, agent = {.key = "plug.ratio.agent"};
+    Samples plugs = {.key = "plug.us"}, plains = {.key = "plain.us"}, agents = {.key = "agent.us"};
+
+    for (guint i = 0; i < N_TIMES; i++) {
+        guint vcpu = 1 + i % 3;
+        double plugged = plug(guest, vcpu);
+        double plain = set_online(guest, vcpu, "1", "online");
+        double uevent = set_online(guest, vcpu, "add", "uevent");
+
+        unplug(guest, vcpu);
+        add(&ratio, plugged / plain);
+        add(&agent, plugged / uevent);
+        add(&plugs, plugged);
+        add(&plains, plain);
+        add(&agents, uevent);
+    }
+    print(&ratio);
+    print(&agent);
+    print(&plugs);
+    print(&plains);
+    print(&agents);
+}
+
+static void time_scaling(Guest *small, Guest *large)
+{
+    Samples ratio = {.key = "plug.scaling"};
+
+    for (guint i = 0; i < N_TIMES; i++) {
+        guint vcpu = 1 + i % 3;
+        double in_small = plug(small, vcpu);
+        double in_large = plug(large, vcpu);
+
+        unplug(small, vcpu);
+        unplug(large, vcpu);
+        add(&ratio, in_large / in_small);
+    }
+    print(&ratio);
+}
+
+static void time_replug(Guest *guest)
+{
+    Samples ratio = {.key = "replug.ratio"};
+
+    for (guint i = 0; i < N_TIMES; i++) {
+        guint vcpu = 4 + i;
+        double first = plug(guest, vcpu), second;
+
+        unplug(guest, vcpu);
+        second = plug(guest, vcpu);
+        unplug(guest, vcpu);
+        add(&ratio, second / first);
+    }
+    print(&ratio);
+}
+
+int main(void)
+{
+    Guest *huge = guest_boot("n512", "--vcpus 512 --enabled 1 --append vcpuhp.agent");
+    Guest *small, *large;
+
+    count_boot(huge);
+    count_single(huge, "exits.add.n512", "exits.remove.n512");
+    guest_free(huge);
+
+    small = guest_boot("n4", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    large = guest_boot("n64", "--vcpus 64 --enabled 1 --append vcpuhp.agent");
+    count_single(small, "exits.add.n4", "exits.remove.n4");
+    time_plug(small);
+    /* Before vCPUs 4 … of it have ever been plugged. */
+    time_replug(large);
+    count_single(large, "exits.add.n64", "exits.remove.n64");
+    time_scaling(small, large);
+    guest_free(small);
+    count_burst(large);
+    guest_free(large);
+    return EXIT_SUCCESS;
+}

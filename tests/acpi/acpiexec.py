@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""acpiexec loads our SSDTs and evaluates every method of the first, a middle and the last vCPU:
+what they return, whom they notify, and each of their accesses to the registers, which are VM
+exits.
+
+acpiexec.py DUMP-TABLES ASL-DIRECTORY
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+from machines import NODE_SIZE, REGS_BASE, machines
+
+EVENT, OST, EJECT, ENABLED = 0x18, 0x20, 0x28, 0x40
+VALID, INSERT, REMOVE = 1 << 15, 1 << 14, 1 << 13
+DISABLED_STA, ENABLED_STA = 0xD, 0xF
+
+ACCESS = re.compile(r"SystemMemory (Read |Write): Val \w+ Addr (\w+) BitWidth (\w+)")
+NOTIFY = re.compile(r"Received a (?:System|Device) Notify on \[(\w+)\] \w+ Value 0x(\w+)")
+RESULT = re.compile(r"\[Integer\] = (\w+)")
+TROUBLE = re.compile(r"ACPI (Error|Warning|Exception|BIOS)|Firmware|AE_|aborted|Could not|not found",
+                     re.I)
+
+
+class Failure(Exception):
+    pass
+
+
+def expect(what, is_, should_be):
+    if is_ != should_be:
+        raise Failure(f"{what}: {is_}, not {should_be}")
+
+
+class Evaluation:
+    """What acpiexec printed for one command."""
+
+    def __init__(self, text):
+        self.accesses = [(kind.strip().lower(), int(address, 16) - REGS_BASE, int(bits, 16))
+                         for kind, address, bits in ACCESS.findall(text)]
+        result = RESULT.search(text)
+        self.result = int(result.group(1), 16) if result else None
+
+
+def run(tables, commands, *options):
+    """Evaluate the commands in one namespace. Returns an Evaluation of each, the first being that
+    of loading it, and all notifications as (name, value). acpiexec hands these out in threads of
+    their own: in which order they come says nothing, and they may need a final REST to come."""
+    batch = ";".join(f"ev {command}" for command in commands)
+    out = subprocess.run(["acpiexec", "-vr", *options, "-b", batch, *tables], text=True,
+                         errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    if TROUBLE.search(out):
+        raise Failure(out)
+    parts = re.split(r"^Evaluating .*\n", out, flags=re.M)
+    if len(parts) != len(commands) + 1:
+        raise Failure(out)
+    notified = sorted((name, int(value, 16)) for name, value in NOTIFY.findall(out))
+    return [Evaluation(part) for part in parts], notified
+
+
+def cpu(vcpu):
+    return rf"\_SB.CPUS.C{vcpu:03X}"
+
+
+def chosen(machine):
+    """The first vCPU, the first that can be plugged, one in the middle, the last."""
+    return sorted({0, min(machine.n_fixed, machine.n - 1), machine.n // 2, machine.n - 1})
+
+
+def pluggable(machine):
+    return [vcpu for vcpu in chosen(machine) if vcpu >= machine.n_fixed]
+
+
+def check_loading(machine, tables):
+    """_INI reads the enabled bits of the pluggable vCPUs, 64 at once, and nothing else."""
+    words = range(machine.n_fixed // 64, (machine.n + 63) // 64)
+    reads = [("read", ENABLED + 8 * word, 64) for word in words] if pluggable(machine) else []
+    for fill, status in (("0", DISABLED_STA), ("0xFF", ENABLED_STA)):
+        commands = [f"{cpu(vcpu)}._STA" for vcpu in pluggable(machine)]
+        (loading, *statuses), _ = run(tables, commands, "-fv", fill)
+        expect("accesses of _INI", loading.accesses, reads)
+        for evaluation in statuses:
+            expect("_STA after _INI", evaluation.result, status)
+            expect("accesses of _STA", evaluation.accesses, [])
+    # An OSPM that knows no _INI finds what the config says.
+    (_, *statuses), _ = run(tables, commands, "-di")
+    for vcpu, evaluation in zip(pluggable(machine), statuses):
+        expect("_STA without _INI", evaluation.result,
+               ENABLED_STA if vcpu < machine.enabled else DISABLED_STA)
+
+
+def check_objects(machine, tables):
+    names = [("_UID", lambda vcpu: vcpu)]
+    if machine.numa:
+        names.append(("_PXM", lambda vcpu: vcpu // NODE_SIZE))
+    for name, value in names:
+        (_, *evaluations), _ = run(tables, [f"{cpu(vcpu)}.{name}" for vcpu in chosen(machine)])
+        for vcpu, evaluation in zip(chosen(machine), evaluations):
+            expect(f"{name} of {vcpu}", evaluation.result, value(vcpu))
+            expect(f"accesses of {name}", evaluation.accesses, [])
+
+
+def check_scan(machine, tables):
+    scans = [r"\_SB.CPUS.CSCN"] + ([r"\_SB.CGED._EVT 0x21"] if machine.has_ged else [])
+    (_, *evaluations), notified = run(tables, scans)
+    expect("notifications", notified, [])
+    for evaluation in evaluations:
+        expect("a scan's accesses", evaluation.accesses,
+               [("read", EVENT, 64)] if pluggable(machine) else [])
+
+
+def fire(lane):
+    return rf"\FIRE 0x{VALID | lane:X}"
+
+
+def is_one_scan(evaluation):
+    return evaluation.accesses.count(("read", EVENT, 64)) == 1
+
+
+def steps_of(vcpu):
+    """Commands, and what is to come of them."""
+    return [
+        (fire(INSERT | vcpu), is_one_scan),
+        (f"{cpu(vcpu)}._STA", lambda e: e.result == ENABLED_STA and not e.accesses),
+        (f"{cpu(vcpu)}._OST 1 0 (00)", lambda e: e.accesses == [("write", OST, 64)]),
+        (r"\ROST", lambda e: e.result == vcpu | 1 << 16),
+        (fire(REMOVE | vcpu), is_one_scan),
+        (f"{cpu(vcpu)}._STA", lambda e: e.result == ENABLED_STA),
+        (f"{cpu(vcpu)}._OST 0x103 0x80000084 (00)", lambda e: len(e.accesses) == 1),
+        (r"\ROST", lambda e: e.result == vcpu | 0x103 << 16 | 0x80000084 << 32),
+        (f"{cpu(vcpu)}._EJ0 1", lambda e: e.accesses == [("write", EJECT, 64)]),
+        (r"\REJC", lambda e: e.result == vcpu),
+        (f"{cpu(vcpu)}._STA", lambda e: e.result == DISABLED_STA),
+        # both at once: neither is lost
+        (fire(INSERT | REMOVE | vcpu), is_one_scan),
+        (f"{cpu(vcpu)}._STA", lambda e: e.result == ENABLED_STA),
+        (r"\REST", lambda e: True),
+    ]
+
+
+def check_vcpu(tables, vcpu):
+    steps = steps_of(vcpu)
+    (_, *evaluations), notified = run(tables, [command for command, _ in steps])
+    for (command, is_right), evaluation in zip(steps, evaluations):
+        if not is_right(evaluation):
+            raise Failure(f"{command}: {vars(evaluation)}")
+    expect("notifications", notified, [(f"C{vcpu:03X}", value) for value in (1, 1, 3, 3)])
+
+
+def check_lanes(machine, tables):
+    """One scan finds what is in every lane but the last, which memory can't empty."""
+    vcpus = pluggable(machine)[:3]
+    lanes = sum((VALID | REMOVE | vcpu) << (16 * i) for i, vcpu in enumerate(vcpus))
+    _, notified = run(tables, [rf"\FIRE 0x{lanes:X}", r"\REST"])
+    expect("notifications", notified, [(f"C{vcpu:03X}", 3) for vcpu in vcpus])
+
+
+def check_dispatch(machine, tables):
+    """Each vCPU that can be plugged is notified of what is meant for it."""
+    firsts = range(machine.n_fixed, machine.n, 16)
+    each = [rf"\EACH {first} {min(first + 16, machine.n)}" for first in firsts]
+    _, notified = run(tables, [*each, r"\REST"])
+    expect("notifications", notified,
+           [(f"C{vcpu:03X}", 0x100 + vcpu) for vcpu in range(machine.n_fixed, machine.n)])
+
+
+def check_machine(machine, program, harness):
+    with tempfile.TemporaryDirectory() as directory:
+        machine.dump(program, directory)
+        tables = [pathlib.Path(directory, "ssdt.aml"), harness]
+        check_loading(machine, tables)
+        check_objects(machine, tables)
+        check_scan(machine, tables)
+        for vcpu in pluggable(machine):
+            check_vcpu(tables, vcpu)
+        if pluggable(machine):
+            check_lanes(machine, tables)
+            check_dispatch(machine, tables)
+
+
+def trouble_of(machine, program, harness):
+    try:
+        check_machine(machine, program, harness)
+    except Failure as failure:
+        return str(failure)
+    return None
+
+
+def main():
+    program, asl = sys.argv[1], pathlib.Path(sys.argv[2])
+    # of those that differ only in what an SSDT says nothing about, one will do
+    tried = [machine for machine in machines()
+             if set(machine.options) <= {"removable", "numa", "external-ged"}
+             or machine.numa]
+    failed = 0
+    with tempfile.TemporaryDirectory() as directory:
+        harness = pathlib.Path(directory, "harness.aml")
+        subprocess.run(["iasl", "-p", harness.with_suffix(""), asl / "harness.asl"], check=True,
+                       stdout=subprocess.DEVNULL)
+        print(f"1..{len(tried)}")
+        # acpiexec sleeps most of its time
+        with ThreadPoolExecutor(24) as pool:
+            results = pool.map(lambda machine: trouble_of(machine, program, harness), tried)
+            for number, (machine, trouble) in enumerate(zip(tried, results), 1):
+                failed += trouble is not None
+                print(f"{'not ok' if trouble else 'ok'} {number} - {machine}", flush=True)
+                for line in (trouble or "").splitlines():
+                    print("# " + line, flush=True)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""iasl reads our tables, and gives them back: disassembled and compiled again without an error,
+warning or remark, they are what they were. The reference ASL in tests/asl/, compiled, is our
+SSDT.
+
+iasl.py DUMP-TABLES ASL-DIRECTORY
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from machines import Machine, machines
+
+CLEAN = "Compilation successful. 0 Errors, 0 Warnings, 0 Remarks"
+# A header's checksum, and the creator's ID and revision, which are iasl's.
+OWN_BYTES = [9, *range(28, 36)]
+GICC = 0x0B
+
+
+class Failure(Exception):
+    pass
+
+
+def iasl(*arguments):
+    run = subprocess.run(["iasl", *arguments], text=True, errors="replace",
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if run.returncode or re.search("error|warning|remark", run.stdout.replace(CLEAN, ""), re.I):
+        raise Failure(f"iasl {' '.join(map(str, arguments))}:\n{run.stdout}")
+    return run.stdout
+
+
+def compile_asl(source, target):
+    """What iasl makes of an ASL or data table source."""
+    out = iasl("-p", target.with_suffix(""), source)
+    if CLEAN not in out:
+        raise Failure(out)
+    return target.read_bytes()
+
+
+def comparable(table):
+    return bytes(0 if i in OWN_BYTES else byte for i, byte in enumerate(table))
+
+
+def as_acpi_6_4(madt):
+    """Before 2022, iasl knew a GICC of 80 bytes, without TRBE Interrupt, and three of its flags,
+    without Online Capable: it drops the rest."""
+    entries, offset = b"", 44
+    while offset < len(madt):
+        entry = bytearray(madt[offset:offset + madt[offset + 1]])
+        offset += len(entry)
+        if entry[0] == GICC:
+            del entry[80:]
+            entry[1] = 80
+            entry[12] &= 7
+        entries += bytes(entry)
+    header = bytearray(madt[:44])
+    header[4:8] = (44 + len(entries)).to_bytes(4, "little")
+    return bytes(header) + entries
+
+
+def check_table(path):
+    original = path.read_bytes()
+    source = path.with_suffix(".dsl")
+    iasl("-d", path)
+    back = comparable(compile_asl(source, path.with_name(path.stem + "-back.aml")))
+    accepted = [comparable(original)]
+    if path.stem == "madt":
+        accepted.append(comparable(as_acpi_6_4(original)))
+    if back not in accepted:
+        raise Failure(f"{path.stem} doesn't come back as it was:\n{source.read_text()}")
+
+
+def check_machine(machine, program):
+    with tempfile.TemporaryDirectory() as directory:
+        machine.dump(program, directory)
+        tables = sorted(pathlib.Path(directory).glob("*.aml"))
+        expected = ["madt", "pptt", "srat", "ssdt"] if machine.numa else ["madt", "pptt", "ssdt"]
+        if [path.stem for path in tables] != expected:
+            raise Failure(f"tables are {tables}")
+        for path in tables:
+            check_table(path)
+
+
+def check_reference(source, program):
+    """The machine is told in the source's line "machine: N ENABLED OPTION…"."""
+    n, enabled, *options = re.search("machine: (.*)", source.read_text()).group(1).split()
+    with tempfile.TemporaryDirectory() as directory:
+        Machine(int(n), int(enabled), *options).dump(program, directory)
+        ours = comparable(pathlib.Path(directory, "ssdt.aml").read_bytes())
+        if comparable(compile_asl(source, pathlib.Path(directory, "reference.aml"))) != ours:
+            iasl("-d", pathlib.Path(directory, "ssdt.aml"))
+            raise Failure(f"our SSDT is\n{pathlib.Path(directory, 'ssdt.dsl').read_text()}")
+
+
+def main():
+    program, asl = sys.argv[1], pathlib.Path(sys.argv[2])
+    references = [path for path in sorted(asl.glob("*.asl")) if "machine:" in path.read_text()]
+    checks = [(str(machine), check_machine, machine) for machine in machines()]
+    checks += [(path.name, check_reference, path) for path in references]
+    failed = 0
+    print(f"1..{len(checks)}")
+    for number, (name, check, what) in enumerate(checks, 1):
+        try:
+            check(what, program)
+            print(f"ok {number} - {name}", flush=True)
+        except Failure as failure:
+            failed += 1
+            print(f"not ok {number} - {name}")
+            print("\n".join("# " + line for line in str(failure).splitlines()), flush=True)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

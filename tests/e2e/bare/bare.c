@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A guest that does what it is told, and what no operating system does: calls firmware and accesses
+ * the register block as the tester says. Its commands come by the protocol of guest-init; numbers
+ * are decimal or 0x…, `entry` is the address where turned-on vCPUs begin, CPU is a vCPU's number:
+ *
+ *     hvc CPU X0 X1 X2 X3     a call from that vCPU; answers X0. smc: the same by SMC; be: by HVC
+ *                             with big-endian data accesses
+ *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; answers both X0
+ *     off CPU                 that vCPU turns itself off
+ *     all X1 X2 X3            every PSCI call, by HVC and SMC, but those that end the machine or
+ * the caller; answers what wasn't NOT_SUPPORTED, a call a line entry CPU               what that
+ * vCPU found in its registers read SIZE ADDRESS       answers the value write SIZE ADDRESS VALUE
+ *     poweroff
+ *
+ * vCPU 0 listens; the others, once on, wait for calls to make.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bare.h"
+
+typedef enum {
+    IDLE,
+    POSTED,
+    DONE
+} CallState;
+
+typedef struct Cpu {
+    uint64_t x[31], sp, sctlr, daif, currentel, spsel; /* as found, by start.S */
+    CallState state;
+    uint64_t call[5], result;
+} __attribute__((aligned(1 << CPU_SHIFT))) Cpu;
+_Static_assert(sizeof(Cpu) == 1 << CPU_SHIFT, "start.S steps by it");
+
+Cpu cpus[N_CPUS];
+uint8_t stacks[N_CPUS][STACK_SIZE] __attribute__((aligned(16)));
+
+extern const char secondary[];
+uint64_t smccc(uint64_t conduit, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3);
+void main(void);
+void secondary_main(Cpu *cpu);
+void exception(void);
+
+#define NOT_SUPPORTED UINT64_MAX
+
+enum {
+    PSCI_CPU_OFF = 0x84000002,
+    PSCI_SYSTEM_OFF = 0x84000008,
+};
+
+/* --- Registers. One access each, of this size: what the tester wants to try. --- */
+
+static uint64_t read_memory(uint64_t size, uint64_t address)
+{
+    switch (size) {
+    case 1:
+        return *(volatile uint8_t *)address;
+    case 2:
+        return *(volatile uint16_t *)address;
+    case 4:
+        return *(volatile uint32_t *)address;
+    default:
+        return *(volatile uint64_t *)address;
+    }
+}
+
+static void write_memory(uint64_t size, uint64_t address, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(volatile uint8_t *)address = value;
+        break;
+    case 2:
+        *(volatile uint16_t *)address = value;
+        break;
+    case 4:
+        *(volatile uint32_t *)address = value;
+        break;
+    default:
+        *(volatile uint64_t *)address = value;
+        break;
+    }
+}
+
+#define READ_SYS(name)                                                                             \
+    ({                                                                                             \
+        uint64_t value_;                                                                           \
+        __asm__ volatile("mrs %0, " #name : "=r"(value_));                                         \
+        value_;                                                                                    \
+    })
+#define WRITE_SYS(name, value) __asm__ volatile("msr " #name ", %0; isb" : : "r"((uint64_t)(value)))
+
+/* --- Console: Arm DDI0183 --- */
+
+enum {
+    UARTDR = 0x09010000,
+    UARTFR = UARTDR + 0x18,
+    UARTIMSC = UARTDR + 0x38,
+    FR_RXFE = 1 << 4,
+    FR_TXFF = 1 << 5,
+    INT_RX = 1 << 4,
+    INT_TX = 1 << 5,
+    UART_INTID = 34,
+};
+
+static void put(char c)
+{
+    while (read_memory(4, UARTFR) & FR_TXFF)
+        ;
+    write_memory(4, UARTDR, c);
+}
+
+static void print(const char *text)
+{
+    while (*text)
+        put(*text++);
+}
+
+static void print_hex(uint64_t value)
+{
+    int shift = 60;
+
+    while (shift && !(value >> shift))
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        put("0123456789abcdef"[value >> shift & 15]);
+}
+
+static void print_named(const char *name, uint64_t value)
+{
+    print(name);
+    put(' ');
+    print_hex(value);
+}
+
+static char get(void)
+{
+    while (read_memory(4, UARTFR) & FR_RXFE)
+        __asm__ volatile("wfi");
+    return read_memory(4, UARTDR);
+}
+
+static void get_line(char *line, int size)
+{
+    int n = 0;
+    char c;
+
+    while ((c = get()) != '\n')
+        if (n < size - 1)
+            line[n++] = c;
+    line[n] = '\0';
+}
+
+/* --- The vCPU that listens --- */
+
+/* WFI is to end when there is input: have the UART's interrupt pend, which stays masked. */
+static void init_gic(void)
+{
+    const uint64_t dist = 0x08000000;
+
+    write_memory(4, dist, 1 << 4 | 1 << 1);                  /* CTLR: ARE, group 1 */
+    write_memory(4, dist + 0x80 + UART_INTID / 32 * 4, ~0u); /* IGROUPR */
+    write_memory(4, dist + 0x100 + UART_INTID / 32 * 4, 1u << UART_INTID % 32); /* ISENABLER */
+    WRITE_SYS(S3_0_C4_C6_0, 0xff);                                              /* ICC_PMR_EL1 */
+    WRITE_SYS(S3_0_C12_C12_7, 1); /* ICC_IGRPEN1_EL1 */
+    write_memory(4, UARTIMSC, INT_RX);
+}
+
+/* Without an MMU a misaligned access ends in the guest itself. This maps all addresses as they are,
+ * in blocks of 1 GiB, not cached: as they are for the other vCPUs. */
+static void init_mmu(void)
+{
+    static uint64_t table[512] __attribute__((aligned(4096)));
+    enum {
+        BLOCK = 1,
+        ACCESSED = 1 << 10
+    };
+
+    for (uint64_t i = 0; i < 4; i++)
+        table[i] = i << 30 | ACCESSED | BLOCK;
+    WRITE_SYS(mair_el1, 0x44);                     /* normal memory, not cached */
+    WRITE_SYS(tcr_el1, 1ULL << 32 | 1 << 23 | 25); /* 36 bits out, no TTBR1, 39 bits in */
+    WRITE_SYS(ttbr0_el1, (uintptr_t)table);
+    __asm__ volatile("dsb sy; tlbi vmalle1; dsb sy; isb");
+    WRITE_SYS(sctlr_el1, READ_SYS(sctlr_el1) | SCTLR_M);
+}
+
+/* --- Calls --- */
+
+static uint64_t make_call(const uint64_t *call)
+{
+    return smccc(call[0], call[1], call[2], call[3], call[4]);
+}
+
+void secondary_main(Cpu *cpu)
+{
+    __atomic_store_n(&cpu->state, IDLE, __ATOMIC_RELEASE);
+    for (;;) {
+        while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != POSTED)
+            __asm__ volatile("wfe");
+        cpu->result = make_call(cpu->call);
+        __atomic_store_n(&cpu->state, DONE, __ATOMIC_RELEASE);
+        __asm__ volatile("dsb sy; sev");
+    }
+}
+
+static void post(Cpu *cpu, const uint64_t *call)
+{
+    for (int i = 0; i < 5; i++)
+        cpu->call[i] = call[i];
+    __atomic_store_n(&cpu->state, POSTED, __ATOMIC_RELEASE);
+    __asm__ volatile("dsb sy; sev");
+}
+
+static uint64_t wait_result(Cpu *cpu)
+{
+    while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != DONE)
+        __asm__ volatile("wfe");
+    return cpu->result;
+}
+
+static uint64_t call_from(uint64_t cpu, uint64_t conduit, const uint64_t *x)
+{
+    const uint64_t call[] = {conduit, x[0], x[1], x[2], x[3]};
+
+    if (cpu == 0)
+        return make_call(call);
+    post(&cpus[cpu], call);
+    return wait_result(&cpus[cpu]);
+}
+
+static void call_both(uint64_t a, uint64_t b, const uint64_t *x)
+{
+    const uint64_t call[] = {CONDUIT_HVC, x[0], x[1], x[2], x[3]};
+
+    post(&cpus[a], call);
+    post(&cpus[b], call);
+    print_hex(wait_result(&cpus[a]));
+    put(' ');
+    print_hex(wait_result(&cpus[b]));
+}
+
+static void try_call(uint32_t id, const uint64_t *x)
+{
+    static const char *const names[] = {[CONDUIT_HVC] = "hvc ", [CONDUIT_SMC] = "smc "};
+
+    for (uint64_t conduit = CONDUIT_HVC; conduit <= CONDUIT_SMC; conduit++) {
+        uint64_t result = smccc(conduit, id, x[0], x[1], x[2]);
+
+        if (result == NOT_SUPPORTED)
+            continue;
+        print(names[conduit]);
+        print_hex(id);
+        put(' ');
+        print_hex(result);
+        put('\n');
+    }
+}
+
+static void call_all(const uint64_t *x)
+{
+    static const uint32_t bases[] = {0x84000000, 0xc4000000};
+    /* CPU_OFF, SYSTEM_OFF, SYSTEM_RESET, SYSTEM_RESET2, SYSTEM_OFF2 */
+    const uint64_t final = 1 << 2 | 1 << 8 | 1 << 9 | 1 << 0x12 | 1 << 0x15;
+
+    write_memory(4, UARTIMSC, INT_RX | INT_TX); /* always pending: CPU_SUSPEND returns */
+    for (int i = 0; i < 2; i++)
+        for (uint32_t n = 0; n < 0x100; n++)
+            if (n >= 64 || !(final >> n & 1))
+                try_call(bases[i] + n, x);
+    for (uint32_t id = 0x95c1ba5e; id <= 0x95c1ba61; id++) /* PSCI 0.1, as KVM has it */
+        try_call(id, x);
+    write_memory(4, UARTIMSC, INT_RX);
+}
+
+static void print_entry(const Cpu *cpu)
+{
+    uint64_t others = 0;
+
+    for (int i = 1; i < 31; i++)
+        others |= cpu->x[i];
+    print_named("x0", cpu->x[0]);
+    print_named(" others", others);
+    print_named(" sp", cpu->sp);
+    print_named(" sctlr", cpu->sctlr & (SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_EE));
+    print_named(" daif", cpu->daif);
+    print_named(" el", cpu->currentel >> 2);
+    print_named(" spsel", cpu->spsel);
+}
+
+static void power_off(void)
+{
+    smccc(CONDUIT_HVC, PSCI_SYSTEM_OFF, 0, 0, 0);
+}
+
+void exception(void)
+{
+    print_named("\nexception: esr", READ_SYS(esr_el1));
+    print_named(" elr", READ_SYS(elr_el1));
+    print_named(" far", READ_SYS(far_el1));
+    put('\n');
+    power_off();
+}
+
+/* --- Commands --- */
+
+static bool equal(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+/* Cut the next word off. */
+static const char *next_word(char **line)
+{
+    char *word = *line, *end;
+
+    while (*word == ' ')
+        word++;
+    for (end = word; *end && *end != ' ';)
+        end++;
+    *line = *end ? end + 1 : end;
+    *end = '\0';
+    return word;
+}
+
+static uint64_t parse_number(const char *word)
+{
+    unsigned base = 10;
+    uint64_t value = 0;
+
+    if (equal(word, "entry"))
+        return (uintptr_t)secondary;
+    if (word[0] == '0' && word[1] == 'x') {
+        base = 16;
+        word += 2;
+    }
+    for (; *word; word++)
+        value = value * base + (*word >= 'a' ? *word - 'a' + 10 : *word - '0');
+    return value;
+}
+
+static bool execute(const char *command, char *args)
+{
+    uint64_t n[6];
+
+    for (int i = 0; i < 6; i++)
+        n[i] = parse_number(next_word(&args));
+    if (equal(command, "hvc"))
+        print_hex(call_from(n[0], CONDUIT_HVC, n + 1));
+    else if (equal(command, "smc"))
+        print_hex(call_from(n[0], CONDUIT_SMC, n + 1));
+    else if (equal(command, "be"))
+        print_hex(call_from(n[0], CONDUIT_BE, n + 1));
+    else if (equal(command, "both"))
+        call_both(n[0], n[1], n + 2);
+    else if (equal(command, "off"))
+        post(&cpus[n[0]], (const uint64_t[5]){CONDUIT_HVC, PSCI_CPU_OFF});
+    else if (equal(command, "all"))
+        call_all(n);
+    else if (equal(command, "entry"))
+        print_entry(&cpus[n[0]]);
+    else if (equal(command, "read"))
+        print_hex(read_memory(n[0], n[1]));
+    else if (equal(command, "write"))
+        write_memory(n[0], n[1], n[2]);
+    else if (equal(command, "poweroff"))
+        power_off();
+    else
+        return false;
+    return true;
+}
+
+static void print_marker(const char *id, const char *what)
+{
+    print("\n[[vcpuhp ");
+    print(id);
+    print(what);
+}
+
+void main(void)
+{
+    char line[256];
+
+    init_mmu();
+    init_gic();
+    print_marker("", "ready bare]]\n");
+    for (;;) {
+        char *rest = line;
+        const char *id, *command;
+
+        get_line(line, sizeof(line));
+        id = next_word(&rest);
+        command = next_word(&rest);
+        print_marker(id, " begin]]\n");
+        print_marker(id, execute(command, rest) ? " end 0]]\n" : " end 127]]\n");
+    }
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Machines of every shape, booted with one vCPU enabled: the last vCPU and one in the middle come
+ * and go, and the guest sees each of them where the config has put it.
+ *
+ *     machines gicv3|gicv2|kernels
+ *
+ * gicv2 needs a host that has one. Besides what guest.h tells, kernels takes GUEST_KERNEL_NEWEST,
+ * and GUEST_KERNEL_OLD, one before Linux 6.11; what isn't given is skipped. In the end, lines that
+ * begin with "combination: " are a table of what was run, in Markdown.
+ */
+#include "check.h"
+
+#include <stdio.h>
+
+#define MAX_VCPUS 512
+
+typedef struct Machine {
+    const char *name;
+    CMUnitTestFunction test;
+    const char *kernel; /* the variable that names it */
+    unsigned n_vcpus, n_enabled;
+    struct {
+        unsigned sockets, clusters, cores, threads;
+    } topology; /* none: the library's own choice, a socket of cores */
+    unsigned n_nodes;
+    unsigned gic;
+    bool its;
+    const char *redists; /* NULL: one region */
+    const char *psci;
+    bool removable; /* the cold-plugged ones */
+} Machine;
+
+/* What has become of a machine; its row in the table. */
+typedef struct Run {
+    const Machine *machine;
+    Guest *guest;
+    char *release;
+    GString *exercise;
+    const char *result;
+    bool online[MAX_VCPUS];
+} Run;
+
+/* --- Where a vCPU is, by the config --- */
+
+typedef unsigned PlaceFunc(const Machine *m, unsigned vcpu);
+
+static unsigned core_of(const Machine *m, unsigned vcpu)
+{
+    return vcpu / MAX(m->topology.threads, 1);
+}
+
+static unsigned socket_of(const Machine *m, unsigned vcpu)
+{
+    return vcpu / (m->n_vcpus / MAX(m->topology.sockets, 1));
+}
+
+/* Of a socket that isn't divided into clusters, Linux takes the whole for one. */
+static unsigned cluster_of(const Machine *m, unsigned vcpu)
+{
+    return core_of(m, vcpu) / (m->topology.cores ? m->topology.cores : m->n_vcpus);
+}
+
+/* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the config's. */
+static unsigned node_of(const Machine *m, unsigned vcpu)
+{
+    return vcpu / (m->n_vcpus / m->n_nodes);
+}
+
+static unsigned machine_itself(const Machine *m, unsigned vcpu)
+{
+    (void)m, (void)vcpu;
+    return 0;
+}
+
+/* The online vCPUs in this place, as the kernel writes a list of CPUs. */
+static char *online_at(const Run *run, PlaceFunc *place_of, unsigned place)
+{
+    const Machine *m = run->machine;
+    GString *list = g_string_new(NULL);
+    unsigned end;
+
+    for (unsigned first = 0; first < m->n_vcpus; first = end + 1) {
+        for (end = first;
+             end < m->n_vcpus && run->online[end] && place_of(m, end) == place; end++)
+            ;
+        if (end == first)
+            continue;
+        g_string_append_printf(list, "%s%u", list->len ? "," : "", first);
+        if (end - first > 1)
+            g_string_append_printf(list, "-%u", end - 1);
+    }
+    return g_string_free(list, FALSE);
+}
+
+/* --- What the guest sees --- */
+
+/* Up to Linux 7.1 all possible vCPUs are present from the start, since then those that are
+ * enabled. */
+static bool all_are_present(const Run *run)
+{
+    int major = 0, minor = 0;
+
+    assert_int_equal(sscanf(run->release, "%d.%d", &major, &minor), 2);
+    return major < 7 || (major == 7 && minor < 2);
+}
+
+static void assert_online(const Run *run)
+{
+    g_autofree char *online = online_at(run, machine_itself, 0);
+    g_autofree char *all = run->machine->n_vcpus == 1
+                               ? g_strdup("0")
+                               : g_strdup_printf("0-%u", run->machine->n_vcpus - 1);
+
+    assert_masks(run->guest, all, all_are_present(run) ? all : online, online, online);
+}
+
+static const struct {
+    const char *list, *id; /* files in cpuN/topology */
+    PlaceFunc *place_of;
+} levels[] = {
+    {"package_cpus_list", "physical_package_id", socket_of},
+    {"cluster_cpus_list", "cluster_id", cluster_of},
+    {"core_cpus_list", "core_id", core_of},
+};
+
+/* Each online vCPU's siblings are those that are online in the same place. */
+static void assert_siblings(const Run *run)
+{
+    for (unsigned vcpu = 0; vcpu < run->machine->n_vcpus; vcpu++)
+        for (gsize i = 0; run->online[vcpu] && i < G_N_ELEMENTS(levels); i++) {
+            unsigned place = levels[i].place_of(run->machine, vcpu);
+            g_autofree char *list = online_at(run, levels[i].place_of, place);
+            g_autofree char *command = g_strdup_printf(
+                "cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, levels[i].list);
+
+            assert_output(run->guest, list, command);
+        }
+}
+
+static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
+{
+    g_autofree char *id =
+        guest_run(run->guest, NULL, "cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, file);
+
+    return g_ascii_strtoll(id, NULL, 10);
+}
+
+/* The numbers themselves are up to Linux; they are the same where the place is. */
+static void assert_same_ids_in_same_places(const Run *run, unsigned a, unsigned b)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(levels); i++) {
+        PlaceFunc *place_of = levels[i].place_of;
+        bool same = place_of(run->machine, a) == place_of(run->machine, b);
+
+        if ((id_of(run, a, levels[i].id) == id_of(run, b, levels[i].id)) != same)
+            fail_msg("vCPUs %u and %u: %s %s", a, b, levels[i].id,
+                     same ? "differs" : "is the same");
+    }
+}
+
+static void assert_nodes(const Run *run)
+{
+    const Machine *m = run->machine;
+
+    for (unsigned node = 0; node < m->n_nodes; node++) {
+        g_autofree char *list = online_at(run, node_of, node);
+        g_autofree char *command =
+            g_strdup_printf("cat /sys/devices/system/node/node%u/cpulist", node);
+
+        assert_output(run->guest, list, command);
+    }
+    for (unsigned vcpu = 0; m->n_nodes && vcpu < m->n_vcpus; vcpu++)
+        if (run->online[vcpu]) {
+            g_autofree char *node = g_strdup_printf("node%u", node_of(m, vcpu));
+            g_autofree char *command =
+                g_strdup_printf("cd /sys/devices/system/cpu/cpu%u && ls -d node*", vcpu);
+
+            assert_output(run->guest, node, command);
+        }
+}
+
+/* --- A machine's life --- */
+
+static char *options_of(const Machine *m)
+{
+    GString *options = g_string_new(NULL);
+
+    g_string_append_printf(options,
+                           "--kernel %s --append 'vcpuhp.agent quiet' --vcpus %u --enabled %u --gic %u%s",
+                           g_getenv(m->kernel), m->n_vcpus, m->n_enabled, m->gic,
+                           m->its ? " --its" : "");
+    if (m->redists)
+        g_string_append_printf(options, " --redist-split %s", m->redists);
+    if (m->removable)
+        g_string_append(options, " --coldplug removable");
+    if (m->psci)
+        g_string_append_printf(options, " --psci %s", m->psci);
+    if (m->topology.sockets)
+        g_string_append_printf(options, " --topology %u,%u,%u,%u", m->topology.sockets,
+                               m->topology.clusters, m->topology.cores, m->topology.threads);
+    for (unsigned i = 0; m->n_nodes && i < m->n_vcpus; i++)
+        g_string_append_printf(options, "%s%u", i ? "," : " --nodes ", node_of(m, i));
+    return g_string_free(options, FALSE);
+}
+
+static void begin(Run *run)
+{
+    const Machine *m = run->machine;
+    g_autofree char *options = NULL;
+
+    if (!g_getenv(m->kernel)) {
+        run->result = "skipped: no such kernel here";
+        print_message("%s: %s is not set\n", m->name, m->kernel);
+        skip();
+    }
+    options = options_of(m);
+    run->guest = guest_boot(m->name, options);
+    run->release = g_strdup(guest_release(run->guest));
+    for (unsigned i = 0; i < m->n_enabled; i++)
+        run->online[i] = true;
+}
+
+static void end(Run *run)
+{
+    assert_quiet_dmesg(run->guest);
+    assert_int_equal(power_off((void **)&run->guest), 0);
+    run->result = "passed";
+}
+
+static int drop_run(void **state)
+{
+    Run *run = *state;
+
+    guest_free(run->guest);
+    run->guest = NULL;
+    return 0;
+}
+
+static void come(Run *run, unsigned vcpu)
+{
+    plug(run->guest, vcpu);
+    run->online[vcpu] = true;
+    assert_online(run);
+    assert_works(run->guest, vcpu);
+    g_string_append_printf(run->exercise, " +%u", vcpu);
+}
+
+static void go(Run *run, unsigned vcpu)
+{
+    unplug(run->guest, vcpu);
+    run->online[vcpu] = false;
+    assert_online(run);
+    g_string_append_printf(run->exercise, " -%u", vcpu);
+}
+
+/* The last vCPU, its neighbour and one in the middle. */
+static void vcpus_come_to_their_places_and_go(void **state)
+{
+    Run *run = *state;
+    unsigned n = run->machine->n_vcpus, added[] = {n - 1, (n - 1) / 2, n - 2}, n_added;
+
+    n_added = n > 3 ? 3 : n - 1;
+    begin(run);
+    assert_online(run);
+    for (unsigned i = 0; i < n_added; i++) {
+        come(run, added[i]);
+        for (unsigned j = 0; j < i; j++)
+            assert_same_ids_in_same_places(run, added[i], added[j]);
+        assert_same_ids_in_same_places(run, added[i], 0);
+    }
+    assert_siblings(run);
+    assert_nodes(run);
+    for (unsigned i = 0; i < n_added; i++)
+        go(run, added[i]);
+    assert_siblings(run);
+    assert_nodes(run);
+    end(run);
+}
+
+static void a_machine_of_one_vcpu_has_nothing_to_plug(void **state)
+{
+    Run *run = *state;
+
+    begin(run);
+    assert_online(run);
+    assert_refused(run->guest, "plug 1", "no vCPU 1", NULL);
+    assert_refused(run->guest, "unplug 0", "vCPU 0", "for good", NULL);
+    assert_siblings(run);
+    end(run);
+}
+
+static void cold_plugged_vcpus_go_and_come_back(void **state)
+{
+    Run *run = *state;
+
+    begin(run);
+    assert_online(run);
+    go(run, 1);
+    come(run, 1);
+    end(run);
+}
+
+static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
+{
+    Run *run = *state;
+
+    begin(run);
+    g_autofree char *b = guest_monitor(run->guest, "plug 3 3000");
+    print_message("%s\n", b);
+    guest_wait_event(run->guest, "request 1 ");
+    g_usleep(3000000);
+    g_free(guest_monitor(run->guest, "unplug 3 3000"));
+    g_usleep(7000000);
+    g_autofree char *c = guest_run(run->guest, NULL, "cpus; dmesg -r | grep '^<[0-4]>'; dmesg -r | tail -n 5; ls -d /sys/devices/system/cpu/cpu[0-9]*");
+    print_message("%s\n", c);
+    g_autofree char *d = guest_monitor(run->guest, "info");
+    print_message("%s\n", d);
+}
+
+/* --- The table --- */
+
+static void print_row(const Run *run)
+{
+    const Machine *m = run->machine;
+    g_autofree char *topology = g_strdup_printf("%u,%u,%u,%u", m->topology.sockets,
+                                                m->topology.clusters, m->topology.cores,
+                                                m->topology.threads);
+    g_autofree char *redists = m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
+
+    print_message("combination: | %s | %u | %u | v%u%s%s | %s | %s | %u |%s | %s |\n",
+                  run->release ? run->release : m->kernel, m->n_vcpus, m->n_enabled, m->gic,
+                  m->its ? ", ITS" : "", redists ? redists : "", m->psci ? m->psci : "sparse",
+                  m->topology.sockets ? topology : "-", MAX(m->n_nodes, 1), run->exercise->str,
+                  run->result);
+}
+
+static int run_machines(const char *name, const Machine *machines, gsize n)
+{
+    g_autofree struct CMUnitTest *tests = g_new0(struct CMUnitTest, n);
+    g_autofree Run *runs = g_new0(Run, n);
+    int failed;
+
+    for (gsize i = 0; i < n; i++) {
+        runs[i] = (Run){
+            .machine = &machines[i], .exercise = g_string_new(NULL), .result = "failed"};
+        tests[i] = (struct CMUnitTest){
+            .name = machines[i].name,
+            .test_func = machines[i].test,
+            .teardown_func = drop_run,
+            .initial_state = &runs[i],
+        };
+    }
+    failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+    print_message("combination: | guest kernel | possible vCPUs | enabled at boot | GIC | PSCI calls "
+                  "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
+                  "unplugged (-) | result |\n"
+                  "combination: |---|---|---|---|---|---|---|---|---|\n");
+    for (gsize i = 0; i < n; i++) {
+        print_row(&runs[i]);
+        g_free(runs[i].release);
+        g_string_free(runs[i].exercise, TRUE);
+    }
+    return failed;
+}
+
+#define DEFAULT "GUEST_KERNEL"
+#define NEWEST  "GUEST_KERNEL_NEWEST"
+#define OLD     "GUEST_KERNEL_OLD"
+
+static const Machine gicv3[] = {
+    {"one_vcpu", a_machine_of_one_vcpu_has_nothing_to_plug, DEFAULT, 1, 1, .gic = 3},
+    {"four_vcpus_psci_whole", vcpus_come_to_their_places_and_go, DEFAULT, 4, 1, .gic = 3,
+     .topology = {1, 1, 2, 2}, .psci = "whole"},
+    {"64_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 64, 1, .gic = 3, .its = true,
+     .topology = {2, 2, 8, 2}, .n_nodes = 2},
+    {"512_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 512, 1, .gic = 3, .its = true,
+     .topology = {4, 4, 16, 2}, .n_nodes = 4, .redists = "200,300,12"},
+};
+
+static const Machine gicv2[] = {
+    {"eight_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 8, 1, .gic = 2,
+     .topology = {2, 1, 2, 2}, .n_nodes = 2},
+};
+
+static const Machine kernels[] = {
+    {"newest_kernel", vcpus_come_to_their_places_and_go, NEWEST, 16, 1, .gic = 3, .its = true,
+     .topology = {2, 2, 2, 2}, .n_nodes = 2, .redists="10,6"},
+    {"newest_kernel_removable", cold_plugged_vcpus_go_and_come_back, NEWEST, 4, 2, .gic = 3,
+     .removable = true},
+    {"old_kernel", a_guest_that_cannot_hotplug_keeps_what_it_booted_with, OLD, 4, 2, .gic = 3, .its = true},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        const Machine *machines;
+        gsize n;
+    } groups[] = {
+        {"gicv3", gicv3, G_N_ELEMENTS(gicv3)},
+        {"gicv2", gicv2, G_N_ELEMENTS(gicv2)},
+        {"kernels", kernels, G_N_ELEMENTS(kernels)},
+    };
+
+    for (gsize i = 0; argc == 2 && i < G_N_ELEMENTS(groups); i++)
+        if (!strcmp(argv[1], groups[i].name))
+            return run_machines(argv[1], groups[i].machines, groups[i].n);
+    fprintf(stderr, "usage: machines gicv3|gicv2|kernels\n");
+    return 2;
+}

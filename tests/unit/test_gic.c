@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The vGIC: made as the config says, and reset to what it was at boot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <vcpuhp/kvm.h>
+#include "fake_kvm.h"
+
+#define N_VCPUS 4
+
+static bool on_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque)
+{
+    (void)vcpu, (void)entry, (void)opaque;
+    return true;
+}
+
+static void on_kick(uint32_t vcpu, void *opaque)
+{
+    (void)vcpu, (void)opaque;
+}
+
+static const VcpuhpCallbacks callbacks = {.vcpu_start = on_start, .vcpu_kick = on_kick};
+
+static VcpuhpConfig config;
+static VcpuhpKvmConfig kvm;
+
+static void begin(uint32_t version)
+{
+    kvm = (VcpuhpKvmConfig){.version = VCPUHP_KVM_CONFIG_VERSION,
+                            .vm_fd = fake_kvm_begin(&fake_modern_host),
+                            .vgic_fd = -1};
+    vcpuhp_config_init(&config, N_VCPUS, 1);
+    if (version == 2) {
+        config.gic.version = 2;
+        config.gic.cpu_base = 0x08010000;
+    }
+}
+
+static Vcpuhp *setup(void)
+{
+    g_autoptr(GError) error = NULL;
+    Vcpuhp *hp = vcpuhp_new(&config, &callbacks, NULL, &error);
+
+    if (!hp || !vcpuhp_kvm_setup(hp, &kvm, &error))
+        fail_msg("%s", error->message);
+    return hp;
+}
+
+static void end(Vcpuhp *hp)
+{
+    vcpuhp_free(hp);
+    assert_int_equal(fake_open_fds(), 0);
+    assert_int_equal(fake_mappings(), 0);
+    fake_kvm_end();
+}
+
+/* --- Making it --- */
+
+static void redistributors_come_in_the_regions_of_the_config(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.redists[0] = (VcpuhpRedist){0x0a000000, 1};
+    config.gic.redists[1] = (VcpuhpRedist){0x4000000000, 5};
+    config.gic.n_redists = 2;
+    hp = setup();
+    assert_int_equal(fake.vgic.n_regions, 2);
+    assert_int_equal(fake.vgic.regions[0], 1ull << 52 | 0x0a000000 | 0);
+    assert_int_equal(fake.vgic.regions[1], 5ull << 52 | 0x4000000000 | 1);
+    end(hp);
+}
+
+static void the_distributor_is_where_and_as_large_as_the_config_says(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.dist_base = 0x30000000;
+    config.gic.n_irqs = 992;
+    hp = setup();
+    assert_int_equal(fake.vgic.dist_base, 0x30000000);
+    assert_int_equal(fake.vgic.n_irqs, 992);
+    assert_int_equal(fake.vgic.type, KVM_DEV_TYPE_ARM_VGIC_V3);
+    end(hp);
+}
+
+static void an_its_is_made_if_the_config_has_one(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    hp = setup();
+    assert_int_equal(fake.vgic.its_base, 0x08080000);
+    assert_true(fake.vgic.its_initialised);
+    assert_true(vcpuhp_kvm_its_fd(hp) >= 0);
+    end(hp);
+}
+
+static void a_gicv2_has_a_cpu_interface_and_no_redistributors(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(2);
+    hp = setup();
+    assert_int_equal(fake.vgic.type, KVM_DEV_TYPE_ARM_VGIC_V2);
+    assert_int_equal(fake.vgic.dist_base, 0x08000000);
+    assert_int_equal(fake.vgic.cpu_base, 0x08010000);
+    assert_int_equal(fake.vgic.n_regions, 0);
+    end(hp);
+}
+
+/* A VMM that makes the vGIC itself also gives it its addresses. */
+static void a_lent_vgic_is_initialised_after_the_vcpus_and_left_open(void **state)
+{
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
+    kvm.vgic_fd = (int)device.fd;
+    hp = setup();
+    assert_true(fake.vgic.initialised);
+    assert_int_equal(fake.vgic.dist_base, 0);
+    assert_false(fake.vgic.its_created);
+    assert_int_equal(vcpuhp_kvm_vgic_fd(hp), kvm.vgic_fd);
+    vcpuhp_free(hp);
+    assert_int_equal(fake_open_fds(), 1);
+    assert_int_equal(close(kvm.vgic_fd), 0);
+    fake_kvm_end();
+}
+
+static void a_lent_vgic_of_the_other_version_is_refused(void **state)
+{
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+    g_autoptr(GError) error = NULL;
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(2);
+    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
+    kvm.vgic_fd = (int)device.fd;
+    hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+    assert_false(vcpuhp_kvm_setup(hp, &kvm, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG));
+    assert_non_null(strstr(error->message, "not a KVM GICv2 device"));
+    assert_int_equal(close(kvm.vgic_fd), 0);
+    end(hp);
+}
+
+/* --- Resetting it --- */
+
+typedef struct GicState {
+    FakeIrq spis[1024], private[N_VCPUS][FAKE_N_PRIVATE];
+    FakeCpuInterface cpu[N_VCPUS];
+    uint32_t ctlr, gicr_ctlr[N_VCPUS];
+    uint64_t propbaser[N_VCPUS], pendbaser[N_VCPUS];
+} GicState;
+
+static GicState *gic_state(void)
+{
+    GicState *s = g_new0(GicState, 1);
+
+    memcpy(s->spis, fake.vgic.spis, sizeof(s->spis));
+    s->ctlr = fake.vgic.ctlr;
+    for (uint32_t i = 0; i < N_VCPUS; i++) {
+        memcpy(s->private[i], fake.vcpus[i].irqs, sizeof(s->private[i]));
+        s->cpu[i] = fake.vcpus[i].cpu;
+        s->gicr_ctlr[i] = fake.vcpus[i].gicr_ctlr;
+        /* Of no meaning without LPIs. */
+        s->propbaser[i] = config.gic.its_base ? fake.vcpus[i].propbaser : 0;
+        s->pendbaser[i] = fake.vcpus[i].pendbaser;
+    }
+    return s;
+}
+
+static void dirty_irq(FakeIrq *irq, uint32_t intid)
+{
+    /* The redistributors' and the banked interrupts' trigger is fixed. */
+    *irq = (FakeIrq){.enabled = intid >= 16,
+                     .active = true,
+                     .pending = true,
+                     .group1 = !irq->group1,
+                     .edge = intid < 32 ? irq->edge : false,
+                     .priority = 0xa0};
+    if (intid >= 32 && config.gic.version == 2)
+        irq->targets = 2;
+    else if (intid >= 32)
+        irq->router = 3;
+}
+
+/* All that a guest can leave behind. */
+static void dirty(void)
+{
+    bool v3 = config.gic.version == 3;
+
+    fake.vgic.ctlr = 1;
+    for (uint32_t i = 32; i < config.gic.n_irqs; i++)
+        dirty_irq(&fake.vgic.spis[i], i);
+    for (uint32_t i = 0; i < N_VCPUS; i++) {
+        FakeVcpu *v = &fake.vcpus[i];
+        uint32_t n_active = !v3 ? 1 : fake.vgic.pri_bits == 7 ? 4 : fake.vgic.pri_bits == 6 ? 2 : 1;
+
+        for (uint32_t j = 0; j < FAKE_N_PRIVATE; j++)
+            dirty_irq(&v->irqs[j], j);
+        v->cpu.ctlr |= 3;
+        v->cpu.pmr = 0xf0;
+        v->cpu.bpr0 = v->cpu.bpr1 = 5;
+        for (uint32_t j = 0; j < n_active; j++)
+            v->cpu.ap1r[j] = 1 << j;
+        if (!v3)
+            continue;
+        v->cpu.igrpen0 = v->cpu.igrpen1 = 1;
+        for (uint32_t j = 0; j < n_active; j++)
+            v->cpu.ap0r[j] = 1 << j;
+        v->gicr_ctlr = 1;
+        v->propbaser = 0x1234567800000780 + i;
+        v->pendbaser = 0x40000000a0000780;
+    }
+}
+
+static void assert_reset(Vcpuhp *hp)
+{
+    g_autofree GicState *boot = gic_state(), *after = NULL;
+    g_autoptr(GError) error = NULL;
+
+    dirty();
+    if (!vcpuhp_reset(hp, &error))
+        fail_msg("%s", error->message);
+    after = gic_state();
+    for (uint32_t i = 0; i < 1024; i++)
+        assert_memory_equal(&boot->spis[i], &after->spis[i], sizeof(FakeIrq));
+    assert_memory_equal(boot, after, sizeof(*boot));
+}
+
+static void a_gicv3_is_as_at_boot_after_a_reset(void **state)
+{
+    (void)state;
+    for (uint32_t pri_bits = 5; pri_bits <= 7; pri_bits++) {
+        Vcpuhp *hp;
+
+        begin(3);
+        hp = setup();
+        fake.vgic.pri_bits = pri_bits;
+        for (uint32_t i = 0; i < N_VCPUS; i++)
+            fake.vcpus[i].cpu.ctlr = (pri_bits - 1) << 8;
+        assert_reset(hp);
+        end(hp);
+    }
+}
+
+static void a_gicv2_is_as_at_boot_after_a_reset(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(2);
+    hp = setup();
+    assert_reset(hp);
+    end(hp);
+}
+
+static void affinities_of_the_configs_own_are_reset_too(void **state)
+{
+    static const uint64_t mpidrs[] = {0x1200010203, 0xff00ffffff, 0, 0x100};
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.mpidrs = mpidrs;
+    hp = setup();
+    assert_reset(hp);
+    end(hp);
+}
+
+static void an_its_is_reset_before_the_redistributors(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    hp = setup();
+    assert_reset(hp);
+    assert_int_equal(fake.vgic.n_its_resets, 1);
+    end(hp);
+}
+
+static void input_lines_are_left_to_their_drivers(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    hp = setup();
+    assert_true(vcpuhp_plug(hp, 1, 0, NULL, NULL));
+    assert_true(fake.vgic.spis[config.irq].line);
+    assert_true(vcpuhp_reset(hp, NULL));
+    assert_true(fake.vgic.spis[config.irq].line);
+    end(hp);
+}
+
+static void each_register_that_fails_is_named(void **state)
+{
+    static const uint32_t versions[] = {2, 3};
+
+    (void)state;
+    for (size_t v = 0; v < G_N_ELEMENTS(versions); v++) {
+        int first, last;
+        Vcpuhp *hp;
+
+        begin(versions[v]);
+        config.gic.n_irqs = 64;
+        if (versions[v] == 3)
+            config.gic.its_base = 0x08080000;
+        hp = setup();
+        first = fake.n_calls;
+        assert_true(vcpuhp_reset(hp, NULL));
+        last = fake.n_calls;
+        for (int i = 1; i <= last - first; i++) {
+            g_autoptr(GError) error = NULL;
+
+            fake.fail_at = fake.n_calls + i;
+            assert_false(vcpuhp_reset(hp, &error));
+            assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
+            assert_true(g_str_has_prefix(error->message, fake.failed));
+            assert_non_null(strstr(error->message, g_strerror(EIO)));
+        }
+        fake.fail_at = 0;
+        assert_true(vcpuhp_reset(hp, NULL));
+        end(hp);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(redistributors_come_in_the_regions_of_the_config),
+        cmocka_unit_test(the_distributor_is_where_and_as_large_as_the_config_says),
+        cmocka_unit_test(an_its_is_made_if_the_config_has_one),
+        cmocka_unit_test(a_gicv2_has_a_cpu_interface_and_no_redistributors),
+        cmocka_unit_test(a_lent_vgic_is_initialised_after_the_vcpus_and_left_open),
+        cmocka_unit_test(a_lent_vgic_of_the_other_version_is_refused),
+        cmocka_unit_test(a_gicv3_is_as_at_boot_after_a_reset),
+        cmocka_unit_test(a_gicv2_is_as_at_boot_after_a_reset),
+        cmocka_unit_test(affinities_of_the_configs_own_are_reset_too),
+        cmocka_unit_test(an_its_is_reset_before_the_redistributors),
+        cmocka_unit_test(input_lines_are_left_to_their_drivers),
+        cmocka_unit_test(each_register_that_fails_is_named),
+    };
+
+    return cmocka_run_group_tests_name("gic", tests, NULL, NULL);
+}

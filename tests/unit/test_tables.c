@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What holds for every table and piece. */
+#include "table.h"
+
+#define N_PARTS (VCPUHP_ACPI_AML + 1)
+
+static const uint32_t counts[] = {1, 2, 3, 15, 16, 17, 63, 64, 65, 255, 256, 257, 511, 512};
+
+static VcpuhpConfig with_nodes(uint32_t n_vcpus)
+{
+    static uint32_t nodes[VCPUHP_MAX_VCPUS];
+    VcpuhpConfig config;
+
+    vcpuhp_config_init(&config, n_vcpus, 1);
+    for (uint32_t i = 0; i < n_vcpus; i++)
+        nodes[i] = i / 2;
+    config.nodes = nodes;
+    return config;
+}
+
+static void assert_header(GBytes *table, const char *signature, uint8_t revision)
+{
+    uint8_t sum = 0;
+
+    assert_memory_equal(text(table, 0), signature, 4);
+    assert_int_equal(le(table, 4, 4), g_bytes_get_size(table));
+    assert_int_equal(le(table, 8, 1), revision);
+    for (gsize i = 0; i < g_bytes_get_size(table); i++)
+        sum += le(table, i, 1);
+    assert_int_equal(sum, 0);
+}
+
+static void tables_have_signature_revision_length_and_checksum(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
+        VcpuhpConfig config = with_nodes(counts[i]);
+        g_autoptr(GBytes) madt = build(&config, VCPUHP_ACPI_MADT);
+        g_autoptr(GBytes) pptt = build(&config, VCPUHP_ACPI_PPTT);
+        g_autoptr(GBytes) srat = build(&config, VCPUHP_ACPI_SRAT);
+        g_autoptr(GBytes) ssdt = build(&config, VCPUHP_ACPI_SSDT);
+
+        assert_header(madt, "APIC", 6);
+        assert_header(pptt, "PPTT", 3);
+        assert_header(srat, "SRAT", 3);
+        assert_header(ssdt, "SSDT", 2);
+    }
+}
+
+static void tables_carry_the_oem_fields_of_the_config(void **state)
+{
+    VcpuhpConfig config = with_nodes(2);
+
+    (void)state;
+    config.acpi.oem_id = "ABC";
+    config.acpi.oem_table_id = "DEFGHIJK";
+    config.acpi.oem_revision = 0x12345678;
+    for (int part = VCPUHP_ACPI_MADT; part <= VCPUHP_ACPI_SSDT; part++) {
+        g_autoptr(GBytes) table = build(&config, part);
+
+        assert_memory_equal(text(table, 10), "ABC   ", 6);
+        assert_memory_equal(text(table, 16), "DEFGHIJK", 8);
+        assert_int_equal(le(table, 24, 4), 0x12345678);
+    }
+}
+
+static void sizes_are_known_before_building(void **state)
+{
+    const VcpuhpCallbacks callbacks = {
+        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
+        VcpuhpConfig config = with_nodes(counts[i]);
+        g_autoptr(Vcpuhp) hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+
+        for (int part = 0; part < N_PARTS; part++) {
+            g_autoptr(GBytes) built = vcpuhp_acpi_build(hp, part);
+
+            assert_int_equal(vcpuhp_acpi_size(hp, part), g_bytes_get_size(built));
+        }
+    }
+}
+
+static void same_config_gives_same_bytes(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
+        VcpuhpConfig config = with_nodes(counts[i]);
+
+        for (int part = 0; part < N_PARTS; part++) {
+            g_autoptr(GBytes) one = build(&config, part);
+            g_autoptr(GBytes) other = build(&config, part);
+
+            assert_true(g_bytes_equal(one, other));
+        }
+    }
+}
+
+static void what_happens_to_vcpus_changes_no_byte(void **state)
+{
+    const VcpuhpCallbacks callbacks = {
+        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+    VcpuhpConfig config = with_nodes(4);
+    g_autoptr(Vcpuhp) hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+    g_autoptr(GPtrArray) before = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+
+    (void)state;
+    for (int part = 0; part < N_PARTS; part++)
+        g_ptr_array_add(before, vcpuhp_acpi_build(hp, part));
+    assert_true(vcpuhp_plug(hp, 2, 0, NULL, NULL));
+    for (int part = 0; part < N_PARTS; part++) {
+        g_autoptr(GBytes) after = vcpuhp_acpi_build(hp, part);
+
+        assert_true(g_bytes_equal(before->pdata[part], after));
+    }
+}
+
+static void pieces_are_what_the_tables_hold(void **state)
+{
+    const struct {
+        VcpuhpAcpiPart table, piece;
+        gsize offset;
+    } pairs[] = {{VCPUHP_ACPI_MADT, VCPUHP_ACPI_MADT_ENTRIES, 44},
+                 {VCPUHP_ACPI_SRAT, VCPUHP_ACPI_SRAT_ENTRIES, 48},
+                 {VCPUHP_ACPI_SSDT, VCPUHP_ACPI_AML, 36}};
+    VcpuhpConfig config = with_nodes(17);
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        g_autoptr(GBytes) table = build(&config, pairs[i].table);
+        g_autoptr(GBytes) piece = build(&config, pairs[i].piece);
+        gsize size = g_bytes_get_size(piece);
+
+        assert_int_equal(g_bytes_get_size(table), pairs[i].offset + size);
+        assert_memory_equal(text(table, pairs[i].offset), text(piece, 0), size);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_have_signature_revision_length_and_checksum),
+        cmocka_unit_test(tables_carry_the_oem_fields_of_the_config),
+        cmocka_unit_test(sizes_are_known_before_building),
+        cmocka_unit_test(same_config_gives_same_bytes),
+        cmocka_unit_test(what_happens_to_vcpus_changes_no_byte),
+        cmocka_unit_test(pieces_are_what_the_tables_hold),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
