@@ -72,8 +72,8 @@ VCPUHP_API int vcpuhp_kvm_its_fd(const Vcpuhp *hp);
 
 /*
  * The vCPU's thread is about to run it, after vcpu_start: its kvm_run structure (nothing of what
- * KVM maps behind it), which is valid until vcpuhp_kvm_exit() says that the vCPU has parked. NULL: it
- * was called off in the meantime, and counts as parked.
+ * KVM maps behind it), which is valid until vcpuhp_kvm_exit() says that the vCPU has parked. NULL:
+ * it was called off in the meantime, and counts as parked.
  */
 VCPUHP_API struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu);
 

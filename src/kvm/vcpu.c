@@ -27,8 +27,7 @@ static bool map_run(Kvm *kvm, uint32_t vcpu, GError **error)
         return false;
     }
     /* What the last run left: a kick that came too late, and an MMIO exit. KVM would complete the
-     * access in the next run, over the registers set below; KVM_ARM_VCPU_INIT doesn't prevent it.
-     */
+     * access in the next run, over the new registers; not even KVM_ARM_VCPU_INIT prevents it. */
     run->immediate_exit = 0;
     run->exit_reason = KVM_EXIT_UNKNOWN;
     g_mutex_lock(&kvm->hp->slots.lock);
