@@ -78,20 +78,23 @@ index() {
     say "reading package lists ($1 suites)"
     run_logged "$BUILD/log/assets-apt.log" private_apt apt-get update ||
         say "some suites could not be read; going on with the others"
+    compgen -G "$APT/lists/*_Packages*" >/dev/null ||
+        die "no package list could be read from $MIRROR (no network?)"
     INDEXED=$1
 }
 
-# fetch DIR PACKAGE...: downloads into the cache and unpacks into DIR.
+# fetch DIR PATTERN PACKAGE...: downloads, and unpacks into DIR what matches.
 fetch() {
-    local dir=$1 into p
-    shift
+    local dir=$1 pattern=$2 into p
+    shift 2
     into=$(mktemp -d -p "$CACHE" fetch.XXXXXX)
     say "fetching $*"
     (cd "$into" && run_logged "$BUILD/log/assets-download.log" private_apt apt-get download "$@") ||
         { rm -rf "$into"; die "could not download $*"; }
     mkdir -p "$dir"
     for p in "$into"/*.deb; do
-        dpkg -x "$p" "$dir"
+        dpkg-deb --fsys-tarfile "$p" | tar -C "$dir" --wildcards -xf - "$pattern" 2>/dev/null ||
+            [ "$pattern" != '*' ] || die "could not unpack $(basename "$p")" # a disk that is full?
     done
     rm -rf "$into"
 }
@@ -106,25 +109,25 @@ kernel_package() {
     pattern=$(printf '%s' "$series" | sed 's/\./\\./g')
     [ "$series" != newest ] || pattern='[0-9]+\.[0-9]+'
     # The signed package holds the same Image with a signature behind it. Either will do.
-    private_apt apt-cache search --names-only "^linux-image-$pattern[.+-].*cloud-arm64(-unsigned)?\$" |
+    private_apt apt-cache search --names-only "^linux-image-${pattern}[.+-].*cloud-arm64(-unsigned)?\$" |
         awk '{ print $1 }' | grep -E -- "-cloud-arm64(-unsigned)?\$" | sort -V | tail -n 1
 }
 
 get_kernel() {
-    local series=$1 dir=$CACHE/kernel-$1 package= image inner
+    local series=$1 dir=$CACHE/kernel-$1 package="" image inner
     [ ! -e "$dir/vmlinuz" ] || return 0
     [ "$series" = newest ] || { index near; package=$(kernel_package "$series" || true); }
     [ -n "$package" ] || { index all; package=$(kernel_package "$series" || true); }
     [ -n "$package" ] || die "no suite of $MIRROR has an arm64 cloud kernel $series"
     begin "$dir"
-    fetch "$NEW/tree" "$package"
+    fetch "$NEW/tree" '*/vmlinuz*' "$package"
     image=$(find "$NEW/tree" -name 'vmlinuz*' -type f)
     if [ -z "$image" ]; then
         # Newer packaging keeps the Image in a package that the named one depends on.
         mapfile -t inner < <(private_apt apt-cache depends "$package" |
             awk '$1 == "Depends:" && $2 ~ /^linux-binary-/ { print $2 }')
         [ ${#inner[@]} -gt 0 ] || die "found no vmlinuz in $package"
-        fetch "$NEW/tree" "${inner[@]}"
+        fetch "$NEW/tree" '*/vmlinuz*' "${inner[@]}"
         image=$(find "$NEW/tree" -name 'vmlinuz*' -type f)
     fi
     mv "$image" "$NEW/vmlinuz"
@@ -140,8 +143,8 @@ get_kernel() {
 get_busybox() {
     [ ! -e "$CACHE/busybox" ] || return 0
     index near
-    fetch "$CACHE/busybox.tree" busybox-static
-    find "$CACHE/busybox.tree" -name busybox -type f -path '*bin*' -exec mv {} "$CACHE/busybox" \;
+    fetch "$CACHE/busybox.tree" '*bin/busybox' busybox-static
+    find "$CACHE/busybox.tree" -name busybox -type f -exec mv {} "$CACHE/busybox" \;
     rm -rf "$CACHE/busybox.tree"
     [ -x "$CACHE/busybox" ] || die "busybox-static holds no busybox"
 }
@@ -157,22 +160,20 @@ get_headers() {
     index near
     version=$(headers_version || true)
     [ -n "$version" ] || { index all; version=$(headers_version || true); }
-    fetch "$1" "linux-libc-dev${version:+=$version}"
+    fetch "$1" '*' "linux-libc-dev${version:+=$version}"
     grep -q KVM_ARM_VM_SMCCC_FILTER "$1"/usr/include/aarch64-linux-gnu/asm/kvm.h ||
         die "linux-libc-dev${version:+ $version} lacks the SMCCC filter"
 }
 
 get_uapi() {
-    local h
+    local h tree=$CACHE/sysroot
     [ ! -e "$CACHE/uapi" ] || return 0
     begin "$CACHE/uapi"
-    get_headers "$NEW/tree"
+    [ -e "$tree" ] || { tree=$NEW/tree; get_headers "$tree"; }
     mkdir "$NEW/linux" "$NEW/asm"
-    for h in kvm psci arm-smccc; do
-        [ ! -e "$NEW/tree/usr/include/linux/$h.h" ] || cp "$NEW/tree/usr/include/linux/$h.h" "$NEW/linux/"
-    done
+    cp "$tree"/usr/include/linux/{kvm,psci}.h "$NEW/linux/"
     for h in kvm ptrace hwcap sve_context; do
-        cp "$NEW/tree/usr/include/aarch64-linux-gnu/asm/$h.h" "$NEW/asm/"
+        cp "$tree/usr/include/aarch64-linux-gnu/asm/$h.h" "$NEW/asm/"
     done
     rm -rf "$NEW/tree"
     finish
@@ -209,7 +210,7 @@ get_sysroot() {
         grep -E -- '-dev$|^libc6$|^libgcc-s1$|^libglib2.0-0|^libpcre2-8-0|^libfdt1$|^zlib1g$' |
         grep -v '^linux-libc-dev$') || die "apt cannot resolve the sysroot's packages"
     # shellcheck disable=SC2086 # a list of names
-    fetch "$NEW" $(echo $names)
+    fetch "$NEW" '*' $names
     get_headers "$NEW"
     build_static_cmocka "$NEW"
     rm -rf "$NEW"/usr/share/doc "$NEW"/usr/share/man
@@ -255,6 +256,7 @@ END
 # Two runs at a time would build in each other's places.
 exec 9>"$CACHE/lock"
 flock 9
+rm -rf "$CACHE"/fetch.* "$CACHE"/cmocka.* # of a run that was killed
 
 [ $# -gt 0 ] || set -- busybox kernel 6.12 sysroot uapi
 while [ $# -gt 0 ]; do

@@ -12,7 +12,7 @@
 # there. Its output is printed as it comes, its exit status is this script's: 124 if the time was
 # over, 125 if the nested host died or said nothing. The whole console goes to build/log/NAME.log.
 #
-#   -o DIR      what the program leaves in DIR, which is empty at first, is there afterwards; the
+#   -o DIR      DIR is emptied; what the program leaves in it there is here afterwards. The
 #               variable OUT holds its path
 #   -t SECONDS  how long it may take (300)
 #   -n NAME     name of the log (the program's)

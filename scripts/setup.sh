@@ -9,8 +9,10 @@ BUILD=$ROOT/build
 CACHE=$BUILD/cache
 mkdir -p "$CACHE"
 
-# Progress goes to stderr: stdout belongs to the programs that are run and to results.
-say() { printf '[%3ds] %s\n' "$SECONDS" "$*" >&2; }
+# Progress goes to stderr: stdout belongs to the programs that are run and to results. The time is
+# that since the first of the scripts began.
+export STARTED=${STARTED:-$EPOCHSECONDS}
+say() { printf '[%3ds] %s\n' $((EPOCHSECONDS - STARTED)) "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # run_logged LOG COMMAND...: quiet while it works; says where to look when it doesn't.
@@ -64,8 +66,9 @@ build_arm64() {
 # tests/e2e/guest.h). Further kernels are fetched on demand.
 GUEST_ENV=()
 get_assets() {
-    local series wanted=(busybox kernel 6.12 uapi)
+    local series wanted=(busybox kernel 6.12)
     have_arm64_kvm || wanted+=(sysroot)
+    wanted+=(uapi)
     for series in "$@"; do
         wanted+=(kernel "$series")
     done
