@@ -86,6 +86,66 @@ static bool set_topology(Config *config, const VcpuhpTopology *from, GError **er
     return true;
 }
 
+static bool check_cache(const VcpuhpCache *caches, uint32_t i, GError **error)
+{
+    const VcpuhpCache *cache = &caches[i];
+
+    if (cache->level < 1 || cache->level > VCPUHP_MAX_CACHE_LEVEL)
+        return REFUSE("caches[%u].level is %u, not 1 … %u", i, cache->level,
+                      VCPUHP_MAX_CACHE_LEVEL);
+    if ((uint32_t)cache->type > VCPUHP_CACHE_UNIFIED)
+        return REFUSE("caches[%u].type is %d, which is no VcpuhpCacheType", i, (int)cache->type);
+    if ((uint32_t)cache->scope > VCPUHP_CACHE_OF_SOCKET)
+        return REFUSE("caches[%u].scope is %d, which is no VcpuhpCacheScope", i,
+                      (int)cache->scope);
+    if (cache->line_size < 4 || cache->line_size > 2048 ||
+        cache->line_size & (cache->line_size - 1))
+        return REFUSE("caches[%u].line_size is %u, not a power of two in 4 … 2048", i,
+                      cache->line_size);
+    if (cache->ways < 1 || cache->ways > 255)
+        return REFUSE("caches[%u].ways is %u, not 1 … 255", i, cache->ways);
+    if (!cache->size || cache->size % (cache->line_size * cache->ways))
+        return REFUSE("caches[%u].size is %u, not a multiple of %u (line_size * ways)", i,
+                      cache->size, cache->line_size * cache->ways);
+    for (uint32_t k = 0; k < i; k++) {
+        bool same_level = caches[k].level == cache->level;
+
+        if (caches[k].level > cache->level || caches[k].scope > cache->scope)
+            return REFUSE("caches[%u] is of level %u and scope %d, behind caches[%u] of level %u "
+                          "and scope %d",
+                          i, cache->level, (int)cache->scope, k, caches[k].level,
+                          (int)caches[k].scope);
+        if (same_level && (caches[k].type == cache->type ||
+                           caches[k].type == VCPUHP_CACHE_UNIFIED ||
+                           cache->type == VCPUHP_CACHE_UNIFIED))
+            return REFUSE("caches[%u] holds what caches[%u] holds, on the same level %u", i, k,
+                          cache->level);
+        if (same_level && caches[k].scope != cache->scope)
+            return REFUSE("caches[%u].scope is %d, but that of caches[%u] on the same level is %d",
+                          i, (int)cache->scope, k, (int)caches[k].scope);
+    }
+    return true;
+}
+
+static bool set_caches(Config *config, const VcpuhpConfig *from, GError **error)
+{
+    if (!from->caches)
+        return true;
+    if (from->n_caches > VCPUHP_MAX_CACHES)
+        return REFUSE("n_caches is %u, more than %u", from->n_caches, VCPUHP_MAX_CACHES);
+    for (uint32_t i = 0; i < from->n_caches; i++) {
+        if (!check_cache(from->caches, i, error))
+            return false;
+        config->caches[i] = from->caches[i];
+        /* The PPTT has a node for each socket, but none for its only cluster. */
+        if (config->topology.clusters == 1 &&
+            config->caches[i].scope == VCPUHP_CACHE_OF_CLUSTER)
+            config->caches[i].scope = VCPUHP_CACHE_OF_SOCKET;
+    }
+    config->n_caches = from->n_caches;
+    return true;
+}
+
 /* What KVM gives the vCPU with this id: 16 to an Aff0 range, as GICv3's SGIs address them. */
 static uint64_t kvm_mpidr(uint32_t vcpu)
 {
@@ -328,7 +388,8 @@ bool config_init(Config *config, const VcpuhpConfig *from, GError **error)
     config->eject_ms = from->eject_ms;
     if (from->nodes)
         config->nodes = g_memdup2(from->nodes, sizeof(*from->nodes) * from->n_vcpus);
-    if (set_topology(config, &from->topology, error) && set_mpidrs(config, from->mpidrs, error) &&
+    if (set_topology(config, &from->topology, error) && set_caches(config, from, error) &&
+        set_mpidrs(config, from->mpidrs, error) &&
         set_machine(config, from, error) && set_acpi(config, &from->acpi, error))
         return true;
     config_clear(config);

@@ -16,6 +16,8 @@ typedef struct Config {
     uint32_t n_enabled; /* enabled at boot */
     uint32_t n_fixed;   /* vCPUs 0 … n_fixed-1 are enabled for good */
     VcpuhpTopology topology;
+    VcpuhpCache caches[VCPUHP_MAX_CACHES];
+    uint32_t n_caches;
     bool custom_mpidrs; /* given by the VMM: KVM has to be told */
     uint64_t *mpidrs;   /* n_vcpus */
     GHashTable *by_mpidr;

@@ -33,26 +33,12 @@ void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error)
                  .kind = VCPUHP_EVENT_HOST_ERROR, .vcpu = vcpu, .text = error->message});
 }
 
-static bool irq_deliver(Vcpuhp *hp, bool level)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (!hp->hands) {
-        hp->callbacks.irq_set(level, hp->opaque);
-        return true;
-    }
-    if (hp->hands->irq_set(hp->hands_data, level, &error))
-        return true;
-    context_host_error(hp, hp->config.n_vcpus, error);
-    return false;
-}
-
 /*
- * Bring the line to what the slots say now. Two threads that deliver what each saw last could do
- * it in the wrong order, and holding a lock for it would hold it in a callback: so whoever finds
+ * Bring the VMM's line to what the slots say now. Two threads that deliver what each saw last could
+ * do it in the wrong order, and holding a lock for it would hold it in a callback: so whoever finds
  * nobody at it delivers for all who come in the meantime.
  */
-static G_GNUC_NO_INLINE void irq_sync(Vcpuhp *hp)
+static void irq_sync(Vcpuhp *hp)
 {
     int served;
 
@@ -66,9 +52,32 @@ static G_GNUC_NO_INLINE void irq_sync(Vcpuhp *hp)
         level = hp->slots.n_raised > 0;
         hp->counters.irq_raised += level && !hp->irq_level;
         g_mutex_unlock(&hp->slots.lock);
-        if (level != hp->irq_level && irq_deliver(hp, level))
-            hp->irq_level = level;
+        if (level != hp->irq_level)
+            hp->callbacks.irq_set(level, hp->opaque);
+        hp->irq_level = level;
     } while (g_atomic_int_add(&hp->irq_waiters, -served) != served);
+}
+
+/*
+ * Drop the lock when the interrupt's level may have changed. KVM's line is set with the lock held,
+ * which keeps the order: a guest that took the last event goes on with the line low, whoever raised
+ * it and is not yet back from that.
+ */
+static G_GNUC_NO_INLINE void unlock_irq(Vcpuhp *hp)
+{
+    g_autoptr(GError) error = NULL;
+    bool level = hp->slots.n_raised > 0;
+
+    if (hp->hands && level != hp->irq_level &&
+        hp->hands->irq_set(hp->hands_data, level, &error)) {
+        hp->counters.irq_raised += level;
+        hp->irq_level = level;
+    }
+    g_mutex_unlock(&hp->slots.lock);
+    if (error)
+        context_host_error(hp, hp->config.n_vcpus, error);
+    if (!hp->hands)
+        irq_sync(hp);
 }
 
 /* With the lock held, so that the last one to set it is the one who saw the last change. */
@@ -107,9 +116,10 @@ static inline void leave(Vcpuhp *hp, const Effects *fx)
     hp->counters.events += fx->n_events;
     if (fx->timer)
         timer_sync(hp);
-    g_mutex_unlock(&hp->slots.lock);
     if (fx->irq)
-        irq_sync(hp);
+        unlock_irq(hp);
+    else
+        g_mutex_unlock(&hp->slots.lock);
     if (fx->kick)
         kick_all(hp, fx->kicks);
     for (uint32_t i = 0; i < fx->n_events; i++)

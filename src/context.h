@@ -18,6 +18,7 @@ typedef struct Hands {
     void (*vcpu_off)(void *hands, uint32_t vcpu);
     /* Make its next, or running, KVM_RUN return. With the lock held: does no more than a store. */
     void (*vcpu_kick)(void *hands, uint32_t vcpu);
+    /* Drive the event interrupt's line. With the lock held: waits for nobody. */
     bool (*irq_set)(void *hands, bool level, GError **error);
     /* All vCPUs are off: vCPUs and interrupt controller as they were at boot. */
     bool (*reset)(void *hands, GError **error);
@@ -32,9 +33,10 @@ struct Vcpuhp {
     VcpuhpCallbacks callbacks;
     void *opaque;
     int timer_fd;
-    /* The interrupt line: the thread that finds nobody at it delivers for all (irq_sync()). */
+    /* The interrupt line without hands: the thread that finds nobody at it delivers for all
+     * (irq_sync()). */
     gint irq_waiters;
-    bool irq_level; /* as last delivered; the deliverer's own */
+    bool irq_level; /* as last delivered; the deliverer's own, guarded by the lock with hands */
     const Hands *hands; /* set once, before anything runs; NULL: the callbacks do it */
     void *hands_data;
 };

@@ -44,6 +44,9 @@ G_BEGIN_DECLS
 #define VCPUHP_MAX_VCPUS_GICV2 8
 /* GICv3 redistributor regions that a config can name. */
 #define VCPUHP_MAX_REDISTS 16
+/* Levels of caches in a config, and as many caches as there can be on them. */
+#define VCPUHP_MAX_CACHE_LEVEL 7
+#define VCPUHP_MAX_CACHES      (2 * VCPUHP_MAX_CACHE_LEVEL)
 /* Bytes of guest-physical address space that the register block takes (docs/register-block.md). */
 #define VCPUHP_REGS_SIZE 0x80
 /* Bytes of one GICv3 redistributor: its RD and SGI frames. */
@@ -91,6 +94,29 @@ typedef struct VcpuhpTopology {
     uint32_t cores;    /* per cluster */
     uint32_t threads;  /* per core */
 } VcpuhpTopology;
+
+typedef enum {
+    VCPUHP_CACHE_DATA,
+    VCPUHP_CACHE_INSTRUCTION,
+    VCPUHP_CACHE_UNIFIED,
+} VcpuhpCacheType;
+
+/* Whose threads share it. */
+typedef enum {
+    VCPUHP_CACHE_OF_CORE,
+    VCPUHP_CACHE_OF_CLUSTER, /* with topology.clusters 1 the same as of the socket */
+    VCPUHP_CACHE_OF_SOCKET,
+} VcpuhpCacheScope;
+
+/* A cache that every core, cluster or socket has. */
+typedef struct VcpuhpCache {
+    uint32_t level; /* 1 … VCPUHP_MAX_CACHE_LEVEL */
+    VcpuhpCacheType type;
+    VcpuhpCacheScope scope;
+    uint32_t size;      /* bytes: a multiple of line_size * ways */
+    uint32_t line_size; /* bytes: a power of two, 4 … 2048 */
+    uint32_t ways;      /* associativity, 1 … 255 */
+} VcpuhpCache;
 
 /* A row of count GICv3 redistributors, of VCPUHP_REDIST_SIZE bytes each. */
 typedef struct VcpuhpRedist {
@@ -141,6 +167,11 @@ typedef struct VcpuhpConfig {
                            boots; vCPU 0 always is, for good */
     VcpuhpColdplug coldplug;
     VcpuhpTopology topology;
+    /* n_caches caches for the PPTT, by rising level, no scope smaller than one before it; on a
+     * level there is one, unified, or one each for data and instructions. NULL: none; the guest
+     * then knows what CLIDR_EL1 and CCSIDR_EL1 tell it, which is not who shares what. */
+    const VcpuhpCache *caches;
+    uint32_t n_caches;
     /* n_vcpus affinities (MPIDR_EL1 masked by 0xff00ffffff), unique; NULL: KVM's own, which is
      * 16 vCPUs to an Aff0 range. */
     const uint64_t *mpidrs;

@@ -19,7 +19,8 @@ static GByteArray *madt(const Config *config)
 
 static GByteArray *pptt(const Config *config)
 {
-    GByteArray *table = sdt_begin(config, "PPTT", 3);
+    /* Revision 3 would add an ID to each cache, which MPAM needs and guests don't have. */
+    GByteArray *table = sdt_begin(config, "PPTT", 2);
 
     pptt_nodes(config, table);
     sdt_end(table);

@@ -11,8 +11,8 @@
 /* Interrupt controller structures, ACPI 6.5, 5.2.12.14 … 18. */
 void madt_entries(const Config *config, GByteArray *to);
 
-/* Processor hierarchy nodes, ACPI 6.5, 5.2.30.1. They refer to each other by their offsets in the
- * table, so it must be a table that so far is its header. */
+/* Processor hierarchy nodes and caches, ACPI 6.5, 5.2.30. They refer to each other by their offsets
+ * in the table, so it must be a table that so far is its header. */
 void pptt_nodes(const Config *config, GByteArray *table);
 
 /* GICC affinity structures, ACPI 6.5, 5.2.16.4; nothing without NUMA. */

@@ -4,7 +4,8 @@
  * machine has none of are left out. Options begin with those of vcpuhp_config_init().
  *
  *     dump-tables DIR N ENABLED [removable] [numa] [pmu] [its] [redists] [gicv2] [v2m]
- *                 [external-ged] [names] [topology=SOCKETS,CLUSTERS,CORES,THREADS]
+ *                 [external-ged] [names] [caches]
+ *                 [topology=SOCKETS,CLUSTERS,CORES,THREADS]
  */
 #include <vcpuhp/acpi.h>
 
@@ -38,6 +39,13 @@ static void set_redists(VcpuhpConfig *config)
     config->gic.n_redists = 3;
 }
 
+static const VcpuhpCache caches[] = {
+    {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+    {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+    {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_CLUSTER, 1 << 20, 64, 8},
+    {3, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_SOCKET, 32 << 20, 64, 16},
+};
+
 static void set_option(VcpuhpConfig *config, const char *option)
 {
     VcpuhpTopology *t = &config->topology;
@@ -60,6 +68,9 @@ static void set_option(VcpuhpConfig *config, const char *option)
         set_v2m(config);
     } else if (!strcmp(option, "external-ged")) {
         config->acpi.external_ged = true;
+    } else if (!strcmp(option, "caches")) {
+        config->caches = caches;
+        config->n_caches = G_N_ELEMENTS(caches);
     } else if (!strcmp(option, "names")) {
         config->acpi.oem_id = "ACME";
         config->acpi.oem_table_id = "ROADRUNR";

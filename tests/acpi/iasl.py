@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
 from machines import Machine, machines
 
 CLEAN = "Compilation successful. 0 Errors, 0 Warnings, 0 Remarks"

@@ -48,6 +48,8 @@ def machines():
         yield Machine(n, 1, "redists")
         yield Machine(n, 1, "external-ged")
         yield Machine(n, 1, topology(n))
+        yield Machine(n, 1, "caches")
+        yield Machine(n, 1, "caches", topology(n))
         yield Machine(n, half, "removable", "numa", "pmu", "its", "redists", "external-ged",
                       topology(n))
         if n <= 8:

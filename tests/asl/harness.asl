@@ -36,12 +36,6 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "HARNESS", 1)
         }
     }
 
-    // For the notifications to arrive
-    Method (REST)
-    {
-        Sleep (400)
-    }
-
     Method (ROST)
     {
         Return (OSTR)

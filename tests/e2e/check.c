@@ -197,6 +197,8 @@ int power_off(void **state)
     Guest *guest = *state;
     int status;
 
+    if (!guest) /* the set-up failed, and has said so */
+        return 0;
     guest_send(guest, "poweroff -f");
     status = guest_wait_exit(guest);
     guest_free(guest);

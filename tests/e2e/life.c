@@ -5,7 +5,7 @@
  */
 #include "check.h"
 
-#include <stdio.h>
+#include <unistd.h>
 
 #define CPUS "/sys/devices/system/cpu/"
 
@@ -15,7 +15,7 @@ static unsigned last_request; /* by any of the tests on one guest */
 
 static int boot(void **state)
 {
-    *state = guest_boot("life", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    *state = guest_boot("life", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
     return 0;
 }
 
@@ -280,7 +280,7 @@ static void each_request_has_ended_exactly_once(void **state)
 static int boot_again(void **state)
 {
     last_request = 0;
-    *state = guest_boot("reboot", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    *state = guest_boot("reboot", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
     return 0;
 }
 
@@ -393,6 +393,119 @@ static void force_parks_a_running_vcpu_and_a_reboot_heals_it(void **state)
     assert_quiet_dmesg(guest);
 }
 
+/* --- The guest restarts itself, without the machine --- */
+
+/* An initramfs that has the guest's own, /Image and /initrd for a kexec, and /inside. */
+static char *big_initrd(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *shell = NULL;
+    int fd = g_file_open_tmp("initrd-XXXXXX", &path, NULL), status;
+
+    assert_true(fd >= 0);
+    close(fd);
+    shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
+                            "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
+                            "printf \"Image\\ninitrd\\ninside\\n\" | cpio -o -H newc >>\"%s\"; "
+                            "rm -r $d'",
+                            g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
+                            g_getenv("GUEST_INSIDE"), path, path);
+    assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
+    assert_int_equal(status, 0);
+    return g_steal_pointer(&path);
+}
+
+static Guest *boot_with_inside(const char *name, const char *options)
+{
+    g_autofree char *initrd = big_initrd();
+    g_autofree char *all = g_strdup_printf(
+        "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\" --initrd %s %s", initrd, options);
+    Guest *guest = guest_boot(name, all);
+
+    unlink(initrd);
+    return guest;
+}
+
+static void a_kernel_started_by_kexec_finds_hot_added_vcpus(void **state)
+{
+    Guest *guest = boot_with_inside("kexec", "");
+
+    *state = guest;
+    plug(guest, 2);
+    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
+    guest_skip_events(guest);
+    guest_send(guest, "/inside kexec /Image /initrd");
+    guest_wait_event(guest, "vCPU 2: off");
+    guest_wait_event(guest, "vCPU 2: on");
+    guest_wait_ready(guest);
+    assert_false(guest_saw_event(guest, "all vCPUs have parked"));
+    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
+    plug(guest, 3);
+    assert_works(guest, 3);
+    unplug(guest, 2);
+    assert_masks(guest, "0-3", "0-3", "0,3", "0,3");
+    assert_quiet_dmesg(guest);
+}
+
+/* --- What every vCPU has --- */
+
+static void assert_counts_cycles(Guest *guest, unsigned vcpu)
+{
+    g_autofree char *cycles = guest_run(guest, NULL, "taskset %x /inside cycles", 1u << vcpu);
+
+    assert_true(g_ascii_strtoull(cycles, NULL, 10) > 100000);
+}
+
+static void the_pmu_of_a_hot_added_vcpu_counts(void **state)
+{
+    Guest *guest = boot_with_inside("pmu", "--pmu");
+
+    *state = guest;
+    plug(guest, 2);
+    guest_wait_output(guest, "cat " CPUS "online", "0,2");
+    assert_counts_cycles(guest, 0);
+    assert_counts_cycles(guest, 2);
+    unplug(guest, 2);
+    plug(guest, 2);
+    guest_wait_output(guest, "cat " CPUS "online", "0,2");
+    assert_counts_cycles(guest, 2);
+    assert_quiet_dmesg(guest);
+}
+
+static void a_hot_added_vcpu_has_every_feature(void **state)
+{
+    Guest *guest = boot_with_inside("features", "--pmu --sve --pauth");
+    g_autofree char *bytes = NULL;
+
+    *state = guest;
+    plug(guest, 2);
+    guest_wait_output(guest, "cat " CPUS "online", "0,2");
+    assert_output(guest, "sve paca pacg",
+                  "grep -A9 '^processor.*: 2$' /proc/cpuinfo | grep -owE 'sve|paca|pacg' | xargs");
+    bytes = guest_run(guest, NULL, "taskset 1 /inside sve");
+    assert_output(guest, bytes, "taskset 4 /inside sve");
+    assert_output(guest, "signed", "taskset 4 /inside pauth");
+    assert_counts_cycles(guest, 2);
+    unplug(guest, 2);
+    plug(guest, 2);
+    guest_wait_output(guest, "cat " CPUS "online", "0,2");
+    assert_output(guest, bytes, "taskset 4 /inside sve");
+    assert_output(guest, "signed", "taskset 4 /inside pauth");
+    assert_counts_cycles(guest, 2);
+    assert_quiet_dmesg(guest);
+}
+
+static void a_guest_with_a_device_tree_has_the_enabled_vcpus(void **state)
+{
+    Guest *guest = guest_boot("fdt", "--fdt --pmu --vcpus 4 --enabled 2 --append quiet");
+
+    *state = guest;
+    assert_masks(guest, "0-1", "0-1", "0-1", "0-1");
+    assert_output(guest, "2", "ls -d /proc/device-tree/cpus/cpu@* | wc -l");
+    assert_works(guest, 1);
+    assert_quiet_dmesg(guest);
+}
+
 /* --- A guest that does what no operating system does: bare/bare.c --- */
 
 #define DENIED  "fffffffffffffffd"
@@ -401,9 +514,9 @@ static void force_parks_a_running_vcpu_and_a_reboot_heals_it(void **state)
 
 static Guest *boot_bare(const char *name, const char *options)
 {
-    g_autofree char *all = g_strdup_printf(
-        "--kernel %s --initrd /dev/null --mem 16 --vcpus 4 --enabled 2 --coldplug removable %s",
-        g_getenv("BARE_IMAGE"), options);
+    g_autofree char *all =
+        g_strdup_printf("--kernel %s --mem 16 --vcpus 4 --enabled 2 --coldplug removable %s",
+                        g_getenv("BARE_IMAGE"), options);
 
     last_request = 0;
     return guest_boot(name, all);
@@ -467,7 +580,7 @@ static void a_vcpu_begins_as_cpu_on_says(void **state)
     assert_output(guest, "0", "hvc 0 0xc4000003 1 entry 0x1122334455667788");
     guest_wait_event(guest, "vCPU 1: on");
     guest_wait_output(guest, "entry 1",
-                      "x0 1122334455667788 others 0 sp 0 sctlr 0 daif 3c0 el 1 spsel 1");
+                      "x0 1122334455667788 others 0 sctlr 0 daif 3c0 el 1 spsel 1");
     assert_output(guest, ALREADY, "hvc 0 0xc4000003 1 entry 0");
     turn_off(guest, 1);
     assert_output(guest, "1", "hvc 0 0xc4000004 1 0");
@@ -480,7 +593,7 @@ static void a_32_bit_cpu_on_takes_lower_halves(void **state)
     guest_skip_events(guest);
     assert_output(guest, "0", "smc 0 0x84000003 0x5555555500000001 entry 0x5555555566666666");
     guest_wait_event(guest, "vCPU 1: on");
-    guest_wait_output(guest, "entry 1", "x0 66666666 others 0 sp 0 sctlr 0 daif 3c0 el 1 spsel 1");
+    guest_wait_output(guest, "entry 1", "x0 66666666 others 0 sctlr 0 daif 3c0 el 1 spsel 1");
     turn_off(guest, 1);
 }
 
@@ -491,10 +604,10 @@ static void a_vcpu_begins_in_its_callers_endianness(void **state)
     guest_skip_events(guest);
     assert_output(guest, "0", "be 0 0xc4000003 1 entry 5");
     guest_wait_event(guest, "vCPU 1: on");
-    guest_wait_output(guest, "entry 1", "x0 5 others 0 sp 0 sctlr 2000000 daif 3c0 el 1 spsel 1");
+    guest_wait_output(guest, "entry 1", "x0 5 others 0 sctlr 2000000 daif 3c0 el 1 spsel 1");
     turn_off(guest, 1);
     turn_on(guest, 1);
-    guest_wait_output(guest, "entry 1", "x0 0 others 0 sp 0 sctlr 0 daif 3c0 el 1 spsel 1");
+    guest_wait_output(guest, "entry 1", "x0 0 others 0 sctlr 0 daif 3c0 el 1 spsel 1");
 }
 
 /* The register block: bit 15 of an event says that it is one, 14 and 13 insert and remove. */
@@ -502,7 +615,7 @@ static void a_vcpu_begins_in_its_callers_endianness(void **state)
 #define EJECT(vcpu)        "write 8 0x09000028 " vcpu
 #define EJECT_CLOSED(vcpu) "write 8 0x09000020 0x3000" vcpu
 #define ENABLED            "read 8 0x09000040"
-#define IRQ_PENDS          "read 4 0x08000204" /* GICD_ISPENDR: INTID 33 is bit 1 */
+#define IRQ_PENDS          "pends 33"
 
 static void ej0_before_cpu_off_ends_when_the_vcpu_is_off(void **state)
 {
@@ -546,13 +659,13 @@ static void a_request_that_the_guest_forgot_can_be_repeated(void **state)
     unsigned id = ask(guest, "plug", 2);
     g_autofree char *cancel = g_strdup_printf("cancel %u", id);
 
-    assert_output(guest, "2", IRQ_PENDS);
+    assert_output(guest, "1", IRQ_PENDS);
     assert_output(guest, "c002", TAKE_EVENTS);
     assert_output(guest, "0", IRQ_PENDS);
     assert_output(guest, "0", TAKE_EVENTS);
     assert_refused(guest, cancel, "has seen", NULL);
     g_free(guest_command(guest, "repeat %u", id));
-    assert_output(guest, "2", IRQ_PENDS);
+    assert_output(guest, "1", IRQ_PENDS);
     assert_output(guest, "c002", TAKE_EVENTS);
     turn_on(guest, 2);
     assert_outcome(guest, id, "done");
@@ -717,15 +830,35 @@ static int run_bare(void)
            cmocka_run_group_tests_name("life bare, whole", tests, boot_bare_whole, power_off);
 }
 
+static int run_starts(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_kernel_started_by_kexec_finds_hot_added_vcpus, drop_guest),
+        cmocka_unit_test_teardown(the_pmu_of_a_hot_added_vcpu_counts, drop_guest),
+        cmocka_unit_test_teardown(a_guest_with_a_device_tree_has_the_enabled_vcpus, drop_guest),
+    };
+
+    return cmocka_run_group_tests_name("life starts", tests, NULL, NULL);
+}
+
+/* On a host that has them. */
+static int run_features(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_hot_added_vcpu_has_every_feature, drop_guest),
+    };
+
+    return cmocka_run_group_tests_name("life features", tests, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(void);
     } groups[] = {
-        {"requests", run_requests},
-        {"reboots", run_reboots},
-        {"bare", run_bare},
+        {"requests", run_requests}, {"reboots", run_reboots},   {"bare", run_bare},
+        {"starts", run_starts},     {"features", run_features},
     };
     int failed = 0;
 

@@ -3,15 +3,19 @@
  * Machines of every shape, booted with one vCPU enabled: the last vCPU and one in the middle come
  * and go, and the guest sees each of them where the config has put it.
  *
- *     machines gicv3|gicv2|kernels
+ *     machines gicv3|gicv2|kernels [MACHINE]
  *
- * gicv2 needs a host that has one. Besides what guest.h tells, kernels takes GUEST_KERNEL_NEWEST,
- * and GUEST_KERNEL_OLD, one before Linux 6.11; what isn't given is skipped. In the end, lines that
- * begin with "combination: " are a table of what was run, in Markdown.
+ * Besides what guest.h tells, kernels takes GUEST_KERNEL_NEWEST, and GUEST_KERNEL_OLD, one before
+ * Linux 6.11. What isn't given, or what the host's KVM hasn't got, is skipped. In the end, lines
+ * that begin with "combination: " are a table of what was run, in Markdown.
  */
 #include "check.h"
 
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define MAX_VCPUS 512
 
@@ -29,6 +33,7 @@ typedef struct Machine {
     const char *redists; /* NULL: one region */
     const char *psci;
     bool removable; /* the cold-plugged ones */
+    unsigned mem;   /* MiB; 0: minivmm's choice */
 } Machine;
 
 /* What has become of a machine; its row in the table. */
@@ -37,8 +42,11 @@ typedef struct Run {
     Guest *guest;
     char *release;
     GString *exercise;
-    const char *result;
+    const char *result; /* NULL: it wasn't run */
     bool online[MAX_VCPUS];
+    /* At first Linux had all possible vCPUs present from the start; from 7.2 on, or what has taken
+     * the change over, they become so when they are enabled. */
+    bool all_present;
 } Run;
 
 /* --- Where a vCPU is, by the config --- */
@@ -61,7 +69,8 @@ static unsigned cluster_of(const Machine *m, unsigned vcpu)
     return core_of(m, vcpu) / (m->topology.cores ? m->topology.cores : m->n_vcpus);
 }
 
-/* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the config's. */
+/* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the
+ * config's. */
 static unsigned node_of(const Machine *m, unsigned vcpu)
 {
     return vcpu / (m->n_vcpus / m->n_nodes);
@@ -81,8 +90,7 @@ static char *online_at(const Run *run, PlaceFunc *place_of, unsigned place)
     unsigned end;
 
     for (unsigned first = 0; first < m->n_vcpus; first = end + 1) {
-        for (end = first;
-             end < m->n_vcpus && run->online[end] && place_of(m, end) == place; end++)
+        for (end = first; end < m->n_vcpus && run->online[end] && place_of(m, end) == place; end++)
             ;
         if (end == first)
             continue;
@@ -95,24 +103,17 @@ static char *online_at(const Run *run, PlaceFunc *place_of, unsigned place)
 
 /* --- What the guest sees --- */
 
-/* Up to Linux 7.1 all possible vCPUs are present from the start, since then those that are
- * enabled. */
-static bool all_are_present(const Run *run)
+static char *all_of(const Machine *m)
 {
-    int major = 0, minor = 0;
-
-    assert_int_equal(sscanf(run->release, "%d.%d", &major, &minor), 2);
-    return major < 7 || (major == 7 && minor < 2);
+    return m->n_vcpus == 1 ? g_strdup("0") : g_strdup_printf("0-%u", m->n_vcpus - 1);
 }
 
 static void assert_online(const Run *run)
 {
     g_autofree char *online = online_at(run, machine_itself, 0);
-    g_autofree char *all = run->machine->n_vcpus == 1
-                               ? g_strdup("0")
-                               : g_strdup_printf("0-%u", run->machine->n_vcpus - 1);
+    g_autofree char *all = all_of(run->machine);
 
-    assert_masks(run->guest, all, all_are_present(run) ? all : online, online, online);
+    assert_masks(run->guest, all, run->all_present ? all : online, online, online);
 }
 
 static const struct {
@@ -186,12 +187,14 @@ static char *options_of(const Machine *m)
 {
     GString *options = g_string_new(NULL);
 
-    g_string_append_printf(options,
-                           "--kernel %s --append 'vcpuhp.agent quiet' --vcpus %u --enabled %u --gic %u%s",
-                           g_getenv(m->kernel), m->n_vcpus, m->n_enabled, m->gic,
-                           m->its ? " --its" : "");
+    /* Of two, minivmm takes this --kernel, not GUEST_KERNEL. */
+    g_string_append_printf(
+        options, "--kernel %s --append 'vcpuhp.agent quiet' --vcpus %u --enabled %u --gic %u%s",
+        g_getenv(m->kernel), m->n_vcpus, m->n_enabled, m->gic, m->its ? " --its" : "");
     if (m->redists)
         g_string_append_printf(options, " --redist-split %s", m->redists);
+    if (m->mem)
+        g_string_append_printf(options, " --mem %u", m->mem);
     if (m->removable)
         g_string_append(options, " --coldplug removable");
     if (m->psci)
@@ -204,26 +207,76 @@ static char *options_of(const Machine *m)
     return g_string_free(options, FALSE);
 }
 
+static bool host_has_gic(unsigned version)
+{
+    struct kvm_create_device gic = {
+        .type = version == 2 ? KVM_DEV_TYPE_ARM_VGIC_V2 : KVM_DEV_TYPE_ARM_VGIC_V3,
+        .flags = KVM_CREATE_DEVICE_TEST,
+    };
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int vm = ioctl(kvm, KVM_CREATE_VM, 0ul);
+    bool has = ioctl(vm, KVM_CREATE_DEVICE, &gic) == 0;
+
+    close(vm);
+    close(kvm);
+    return has;
+}
+
+static void skip_if(Run *run, bool condition, const char *reason)
+{
+    if (!condition)
+        return;
+    run->result = reason;
+    print_message("%s: %s\n", run->machine->name, reason);
+    skip();
+}
+
 static void begin(Run *run)
 {
     const Machine *m = run->machine;
+    g_autofree char *all = all_of(m);
     g_autofree char *options = NULL;
+    g_autofree char *present = NULL;
 
-    if (!g_getenv(m->kernel)) {
-        run->result = "skipped: no such kernel here";
-        print_message("%s: %s is not set\n", m->name, m->kernel);
-        skip();
-    }
+    run->result = "failed";
+    skip_if(run, !g_getenv(m->kernel), "skipped: there is no such kernel");
+    skip_if(run, !host_has_gic(m->gic), "skipped: the host has no such GIC");
     options = options_of(m);
     run->guest = guest_boot(m->name, options);
     run->release = g_strdup(guest_release(run->guest));
+    present = guest_run(run->guest, NULL, "cat /sys/devices/system/cpu/present");
+    run->all_present = !strcmp(present, all);
     for (unsigned i = 0; i < m->n_enabled; i++)
         run->online[i] = true;
+}
+
+/* Nothing of level warning or worse either, except: */
+static void assert_no_warnings(const Run *run)
+{
+    static const char *const expected[] = {
+        "hrtimer: interrupt took",            /* the host is slow */
+        "KASLR disabled due to lack of seed", /* minivmm gives none */
+        "No ACPI PMU IRQ for CPU",            /* there is no PMU */
+        "Early cacheinfo failed",             /* Linux 6.1: there are no caches in the PPTT */
+        "Processor Platform Limit event",     /* see assert_quiet_dmesg() */
+    };
+    g_autofree char *said = guest_run(run->guest, NULL, "dmesg -r | grep '^<[0-4]>' || true");
+    g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        bool known = !**line;
+
+        for (gsize i = 0; i < G_N_ELEMENTS(expected); i++)
+            known |= strstr(*line, expected[i]) != NULL;
+        if (!known)
+            fail_msg("dmesg: %s", *line);
+    }
 }
 
 static void end(Run *run)
 {
     assert_quiet_dmesg(run->guest);
+    assert_no_warnings(run);
     assert_int_equal(power_off((void **)&run->guest), 0);
     run->result = "passed";
 }
@@ -301,21 +354,36 @@ static void cold_plugged_vcpus_go_and_come_back(void **state)
     end(run);
 }
 
+static void assert_kept(const Run *run)
+{
+    g_autofree char *online = online_at(run, machine_itself, 0);
+
+    assert_output(run->guest, online, "cat /sys/devices/system/cpu/possible");
+    assert_output(run->guest, online, "cat /sys/devices/system/cpu/present");
+    assert_output(run->guest, online, "cat /sys/devices/system/cpu/online");
+}
+
+/* Such a guest answers both events as if it had done what it was told (ACPI 6.5, 6.3.5: _OST),
+ * which proves nothing: the vCPU never turns on. */
 static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
 {
     Run *run = *state;
+    unsigned last = run->machine->n_vcpus - 1;
 
     begin(run);
-    g_autofree char *b = guest_monitor(run->guest, "plug 3 3000");
-    print_message("%s\n", b);
-    guest_wait_event(run->guest, "request 1 ");
-    g_usleep(3000000);
-    g_free(guest_monitor(run->guest, "unplug 3 3000"));
-    g_usleep(7000000);
-    g_autofree char *c = guest_run(run->guest, NULL, "cpus; dmesg -r | grep '^<[0-4]>'; dmesg -r | tail -n 5; ls -d /sys/devices/system/cpu/cpu[0-9]*");
-    print_message("%s\n", c);
-    g_autofree char *d = guest_monitor(run->guest, "info");
-    print_message("%s\n", d);
+    assert_kept(run);
+    for (unsigned i = 0; i < run->machine->n_enabled; i++)
+        assert_works(run->guest, i);
+    assert_outcome(run->guest, request(run->guest, "plug %u", last), "done");
+    assert_info(run->guest, last, "enabled, off", NULL);
+    assert_kept(run);
+    assert_outcome(run->guest, request(run->guest, "unplug %u", last), "done");
+    assert_info(run->guest, last, "disabled, off", NULL);
+    assert_kept(run);
+    assert_int_equal(guest_info(run->guest, "running"), run->machine->n_enabled);
+    assert_int_equal(guest_info(run->guest, "counter cpu_on.done"), run->machine->n_enabled - 1);
+    g_string_append_printf(run->exercise, " +%u -%u, unheeded", last, last);
+    end(run);
 }
 
 /* --- The table --- */
@@ -323,14 +391,16 @@ static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
 static void print_row(const Run *run)
 {
     const Machine *m = run->machine;
-    g_autofree char *topology = g_strdup_printf("%u,%u,%u,%u", m->topology.sockets,
-                                                m->topology.clusters, m->topology.cores,
-                                                m->topology.threads);
-    g_autofree char *redists = m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
+    g_autofree char *topology =
+        g_strdup_printf("%u,%u,%u,%u", m->topology.sockets, m->topology.clusters, m->topology.cores,
+                        m->topology.threads);
+    g_autofree char *redists =
+        m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
 
-    print_message("combination: | %s | %u | %u | v%u%s%s | %s | %s | %u |%s | %s |\n",
-                  run->release ? run->release : m->kernel, m->n_vcpus, m->n_enabled, m->gic,
-                  m->its ? ", ITS" : "", redists ? redists : "", m->psci ? m->psci : "sparse",
+    print_message("combination: | %s | %u | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
+                  run->release ? run->release : m->kernel, m->n_vcpus, m->n_enabled,
+                  m->removable ? ", removable" : "", m->gic, m->its ? ", ITS" : "",
+                  redists ? redists : "", m->psci ? m->psci : "sparse",
                   m->topology.sockets ? topology : "-", MAX(m->n_nodes, 1), run->exercise->str,
                   run->result);
 }
@@ -342,8 +412,7 @@ static int run_machines(const char *name, const Machine *machines, gsize n)
     int failed;
 
     for (gsize i = 0; i < n; i++) {
-        runs[i] = (Run){
-            .machine = &machines[i], .exercise = g_string_new(NULL), .result = "failed"};
+        runs[i] = (Run){.machine = &machines[i], .exercise = g_string_new(NULL)};
         tests[i] = (struct CMUnitTest){
             .name = machines[i].name,
             .test_func = machines[i].test,
@@ -352,12 +421,14 @@ static int run_machines(const char *name, const Machine *machines, gsize n)
         };
     }
     failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
-    print_message("combination: | guest kernel | possible vCPUs | enabled at boot | GIC | PSCI calls "
-                  "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
-                  "unplugged (-) | result |\n"
-                  "combination: |---|---|---|---|---|---|---|---|---|\n");
+    print_message(
+        "combination: | guest kernel | possible vCPUs | enabled at boot | GIC | PSCI calls "
+        "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
+        "unplugged (-) | result |\n"
+        "combination: |---|---|---|---|---|---|---|---|---|\n");
     for (gsize i = 0; i < n; i++) {
-        print_row(&runs[i]);
+        if (runs[i].result)
+            print_row(&runs[i]);
         g_free(runs[i].release);
         g_string_free(runs[i].exercise, TRUE);
     }
@@ -375,7 +446,7 @@ static const Machine gicv3[] = {
     {"64_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 64, 1, .gic = 3, .its = true,
      .topology = {2, 2, 8, 2}, .n_nodes = 2},
     {"512_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 512, 1, .gic = 3, .its = true,
-     .topology = {4, 4, 16, 2}, .n_nodes = 4, .redists = "200,300,12"},
+     .topology = {4, 4, 16, 2}, .n_nodes = 4, .redists = "200,300,12", .mem = 1024},
 };
 
 static const Machine gicv2[] = {
@@ -385,10 +456,11 @@ static const Machine gicv2[] = {
 
 static const Machine kernels[] = {
     {"newest_kernel", vcpus_come_to_their_places_and_go, NEWEST, 16, 1, .gic = 3, .its = true,
-     .topology = {2, 2, 2, 2}, .n_nodes = 2, .redists="10,6"},
+     .topology = {2, 2, 2, 2}, .n_nodes = 2, .redists = "10,6"},
     {"newest_kernel_removable", cold_plugged_vcpus_go_and_come_back, NEWEST, 4, 2, .gic = 3,
      .removable = true},
-    {"old_kernel", a_guest_that_cannot_hotplug_keeps_what_it_booted_with, OLD, 4, 2, .gic = 3, .its = true},
+    {"old_kernel", a_guest_that_cannot_hotplug_keeps_what_it_booted_with, OLD, 4, 2, .gic = 3,
+     .its = true},
 };
 
 int main(int argc, char **argv)
@@ -403,9 +475,11 @@ int main(int argc, char **argv)
         {"kernels", kernels, G_N_ELEMENTS(kernels)},
     };
 
-    for (gsize i = 0; argc == 2 && i < G_N_ELEMENTS(groups); i++)
+    if (argc == 3)
+        cmocka_set_test_filter(argv[2]);
+    for (gsize i = 0; argc > 1 && i < G_N_ELEMENTS(groups); i++)
         if (!strcmp(argv[1], groups[i].name))
             return run_machines(argv[1], groups[i].machines, groups[i].n);
-    fprintf(stderr, "usage: machines gicv3|gicv2|kernels\n");
+    fprintf(stderr, "usage: machines gicv3|gicv2|kernels [MACHINE]\n");
     return 2;
 }

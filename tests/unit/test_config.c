@@ -140,6 +140,45 @@ static void topology_multiplies_to_n_vcpus(void **state)
     assert_refused(&config, "topology", NULL);
 }
 
+static void caches_make_sense(void **state)
+{
+    const VcpuhpCache l1d = {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4};
+    const VcpuhpCache l1i = {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4};
+    const VcpuhpCache l2 = {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_CLUSTER, 1 << 20, 64, 8};
+    VcpuhpConfig config = good();
+    VcpuhpCache caches[] = {l1d, l1i, l2};
+
+    (void)state;
+    config.caches = caches;
+    config.n_caches = 3;
+    assert_accepted(&config);
+    caches[0].level = 8;
+    assert_refused(&config, "caches[0].level", "8", "7", NULL);
+    caches[0] = l1d;
+    caches[1].type = 3;
+    assert_refused(&config, "caches[1].type", "3", NULL);
+    caches[1] = l1i;
+    caches[1].scope = -1;
+    assert_refused(&config, "caches[1].scope", "-1", NULL);
+    caches[1] = l1i;
+    caches[2].line_size = 48;
+    assert_refused(&config, "caches[2].line_size", "48", "2048", NULL);
+    caches[2] = l2;
+    caches[2].ways = 256;
+    assert_refused(&config, "caches[2].ways", "256", "255", NULL);
+    caches[2] = l2;
+    caches[2].size = (1 << 20) + 1;
+    assert_refused(&config, "caches[2].size", "1048577", "512", NULL);
+    caches[2] = l1d;
+    assert_refused(&config, "caches[2]", "caches[0]", "level 1", NULL);
+    caches[2] = l2;
+    caches[2].scope = VCPUHP_CACHE_OF_CORE;
+    caches[0].scope = caches[1].scope = VCPUHP_CACHE_OF_CLUSTER;
+    assert_refused(&config, "caches[2]", "behind caches[0]", NULL);
+    config.n_caches = 15;
+    assert_refused(&config, "n_caches", "15", "14", NULL);
+}
+
 static void mpidrs_are_affinities(void **state)
 {
     VcpuhpConfig config = good();
@@ -376,6 +415,7 @@ int main(void)
         cmocka_unit_test(coldplug_is_one_of_two),
         cmocka_unit_test(eject_ms_is_not_0),
         cmocka_unit_test(topology_multiplies_to_n_vcpus),
+        cmocka_unit_test(caches_make_sense),
         cmocka_unit_test(mpidrs_are_affinities),
         cmocka_unit_test(mpidrs_are_unique),
         cmocka_unit_test(default_mpidrs_are_kvms),

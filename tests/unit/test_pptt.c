@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The PPTT's processor hierarchy (ACPI 6.5, 5.2.30.1). */
+/* The PPTT's processor hierarchy and caches (ACPI 6.5, 5.2.30). */
 #include "table.h"
 
 #define HEADER 36
@@ -151,6 +151,94 @@ static void cores_without_threads_are_leaves(void **state)
     assert_group(parent_of(pptt, parent_of(pptt, leaf_of(pptt, 5))), PACKAGE);
 }
 
+/* --- Caches. Structures are then not all of a size: they are walked from a leaf. --- */
+
+static const VcpuhpCache caches[] = {
+    {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+    {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 32 << 10, 64, 2},
+    {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_CORE, 1 << 20, 64, 8},
+    {3, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_SOCKET, 32 << 20, 128, 16},
+};
+
+static GBytes *pptt_with_caches(uint32_t n_vcpus, VcpuhpTopology topology)
+{
+    VcpuhpConfig config;
+
+    vcpuhp_config_init(&config, n_vcpus, 1);
+    config.topology = topology;
+    config.caches = caches;
+    config.n_caches = G_N_ELEMENTS(caches);
+    return build(&config, VCPUHP_ACPI_PPTT);
+}
+
+/* Where a vCPU's leaf is. */
+static gsize find_leaf(GBytes *pptt, uint32_t vcpu)
+{
+    for (gsize at = HEADER; at < g_bytes_get_size(pptt); at += le(pptt, at + 1, 1))
+        if (le(pptt, at, 1) == 0 && le(pptt, at + 4, 4) & LEAF && le(pptt, at + 12, 4) == vcpu)
+            return at;
+    fail_msg("no leaf for vCPU %u", vcpu);
+    return 0;
+}
+
+static void assert_cache(GBytes *pptt, gsize at, const VcpuhpCache *cache, uint8_t attributes)
+{
+    assert_int_equal(le(pptt, at, 1), 1);
+    assert_int_equal(le(pptt, at + 1, 1), 24);
+    assert_int_equal(le(pptt, at + 4, 4), 0x57);
+    assert_int_equal(le(pptt, at + 12, 4), cache->size);
+    assert_int_equal(le(pptt, at + 16, 4), cache->size / cache->line_size / cache->ways);
+    assert_int_equal(le(pptt, at + 20, 1), cache->ways);
+    assert_int_equal(le(pptt, at + 21, 1), attributes);
+    assert_int_equal(le(pptt, at + 22, 2), cache->line_size);
+}
+
+static void caches_of_a_core_are_chained_to_its_last_level(void **state)
+{
+    g_autoptr(GBytes) pptt = pptt_with_caches(4, (VcpuhpTopology){2, 1, 2, 1});
+    gsize leaf = find_leaf(pptt, 3);
+    gsize data = le(pptt, leaf + 20, 4), instruction = le(pptt, leaf + 24, 4);
+    gsize second = le(pptt, data + 8, 4);
+
+    (void)state;
+    assert_int_equal(le(pptt, leaf + 1, 1), 28);
+    assert_int_equal(le(pptt, leaf + 16, 4), 2);
+    assert_cache(pptt, data, &caches[0], 0 << 2);
+    assert_cache(pptt, instruction, &caches[1], 1 << 2);
+    assert_cache(pptt, second, &caches[2], 2 << 2);
+    assert_int_equal(le(pptt, instruction + 8, 4), second);
+    /* The third level is the socket's, which names it itself. */
+    assert_int_equal(le(pptt, second + 8, 4), 0);
+}
+
+static void each_core_and_each_socket_has_caches_of_its_own(void **state)
+{
+    g_autoptr(GBytes) pptt = pptt_with_caches(4, (VcpuhpTopology){2, 1, 2, 1});
+    gsize leaves[4], sockets[4];
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        leaves[i] = find_leaf(pptt, i);
+        sockets[i] = le(pptt, leaves[i] + 8, 4);
+        assert_int_equal(le(pptt, sockets[i] + 16, 4), 1);
+        assert_cache(pptt, le(pptt, sockets[i] + 20, 4), &caches[3], 2 << 2);
+    }
+    assert_int_not_equal(le(pptt, leaves[0] + 20, 4), le(pptt, leaves[1] + 20, 4));
+    assert_int_equal(sockets[0], sockets[1]);
+    assert_int_not_equal(le(pptt, sockets[0] + 20, 4), le(pptt, sockets[2] + 20, 4));
+}
+
+static void threads_share_the_caches_of_their_core(void **state)
+{
+    g_autoptr(GBytes) pptt = pptt_with_caches(4, (VcpuhpTopology){1, 1, 2, 2});
+    gsize leaf = find_leaf(pptt, 0), core = le(pptt, leaf + 8, 4);
+
+    (void)state;
+    assert_int_equal(le(pptt, leaf + 16, 4), 0);
+    assert_int_equal(le(pptt, core + 16, 4), 2);
+    assert_int_equal(le(pptt, find_leaf(pptt, 1) + 8, 4), core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +246,9 @@ int main(void)
         cmocka_unit_test(every_level_is_there_and_vcpus_are_numbered_through_it),
         cmocka_unit_test(a_single_cluster_is_not_described),
         cmocka_unit_test(cores_without_threads_are_leaves),
+        cmocka_unit_test(caches_of_a_core_are_chained_to_its_last_level),
+        cmocka_unit_test(each_core_and_each_socket_has_caches_of_its_own),
+        cmocka_unit_test(threads_share_the_caches_of_their_core),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

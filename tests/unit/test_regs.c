@@ -217,13 +217,21 @@ static void r2_longer_accesses_read_zero_to_their_end(void **state)
     Fixture *f = *state;
     uint8_t data[24], zeros[24] = {0};
 
-    memset(data, 0xa5, sizeof(data));
-    effects_init(&f->fx);
-    regs_read(&f->regs, 0x10, data, 16, &f->fx);
-    assert_memory_equal(data, zeros, 16);
-    assert_int_equal(data[16], 0xa5);
-    regs_write(&f->regs, 0x20, data, 16, &f->fx);
-    assert_null(event_of(f, VCPUHP_EVENT_OST));
+    w32(f, 0x0, 3);
+    for (uint64_t offset = 0; offset < 0x80; offset += 16) {
+        memset(data, 0xa5, sizeof(data));
+        effects_init(&f->fx);
+        regs_read(&f->regs, offset, data, 16, &f->fx);
+        assert_memory_equal(data, zeros, 16);
+        assert_int_equal(data[16], 0xa5);
+        memset(data, 0x01, sizeof(data));
+        effects_init(&f->fx);
+        regs_write(&f->regs, offset, data, 16, &f->fx);
+        assert_null(event_of(f, VCPUHP_EVENT_OST));
+    }
+    assert_int_equal(f->regs.selector, 3);
+    assert_int_equal(f->counters.other_accesses, 16);
+    assert_int_equal(f->slots.errors, 16);
 }
 
 static void r3_an_access_acts_on_the_register_at_its_offset_alone(void **state)

@@ -41,7 +41,7 @@ static void tables_have_signature_revision_length_and_checksum(void **state)
         g_autoptr(GBytes) ssdt = build(&config, VCPUHP_ACPI_SSDT);
 
         assert_header(madt, "APIC", 6);
-        assert_header(pptt, "PPTT", 3);
+        assert_header(pptt, "PPTT", 2);
         assert_header(srat, "SRAT", 3);
         assert_header(ssdt, "SSDT", 2);
     }
@@ -137,6 +137,33 @@ static void pieces_are_what_the_tables_hold(void **state)
     }
 }
 
+/* A guest migrates to, or reboots on, a host with another release: what it was given stays. */
+static void bytes_are_those_of_the_first_release(void **state)
+{
+    static const char *const sums[][4] = {
+        {"7b298cf0189ff3aa788f3cba7718de837ce200e473ea46db007276bd3c479725",
+         "53d57f7fecab746b9ae67b3f3cba3bf46627b799ffea3a1d1a8b53c03eb1d55f",
+         "5cff44109a48dd9caea11370a8c87077fdc3f41742fb213dafe2542ba0406bd7",
+         "062cf80f5c0fcd76d77847a0e03aa5e3d304800f4f9d735652b2c396f988e3ea"},
+        {"e1ecad9cad9b32a1316c40623889484d9f9c12fb7a5a7928d994e42d513954b1",
+         "c6b86d32ae4e68c145f0f231756c0dfd3fc858e7d4bee8d59e3382ccc8edc463",
+         "f7ea62fad098252245274128a3d76725fe61ace3b9a6cba6b0ea5de954adb8aa",
+         "1a7743778bba2aabbd02692d42580051156079faadcb33511dd4c9a2e96d74b5"},
+    };
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(sums); i++) {
+        VcpuhpConfig config = with_nodes(i ? 512 : 4);
+
+        for (int part = VCPUHP_ACPI_MADT; part <= VCPUHP_ACPI_SSDT; part++) {
+            g_autoptr(GBytes) table = build(&config, part);
+            g_autofree char *sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, table);
+
+            assert_string_equal(sum, sums[i][part]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +172,7 @@ int main(void)
         cmocka_unit_test(sizes_are_known_before_building),
         cmocka_unit_test(same_config_gives_same_bytes),
         cmocka_unit_test(what_happens_to_vcpus_changes_no_byte),
+        cmocka_unit_test(bytes_are_those_of_the_first_release),
         cmocka_unit_test(pieces_are_what_the_tables_hold),
     };
 

@@ -11,6 +11,7 @@
  *     all X1 X2 X3            every PSCI call, by HVC and SMC, but those that end the machine or
  * the caller; answers what wasn't NOT_SUPPORTED, a call a line entry CPU               what that
  * vCPU found in its registers read SIZE ADDRESS       answers the value write SIZE ADDRESS VALUE
+ *     pends INTID             whether that interrupt is pending
  *     poweroff
  *
  * vCPU 0 listens; the others, once on, wait for calls to make.
@@ -21,13 +22,13 @@
 #include "bare.h"
 
 typedef enum {
-    IDLE,
-    POSTED,
-    DONE
+    AWAY, /* off, or making a call */
+    LISTENING,
+    POSTED, /* a call is to be made */
 } CallState;
 
 typedef struct Cpu {
-    uint64_t x[31], sp, sctlr, daif, currentel, spsel; /* as found, by start.S */
+    uint64_t x[31], sctlr, daif, currentel, spsel; /* as found, by start.S */
     CallState state;
     uint64_t call[5], result;
 } __attribute__((aligned(1 << CPU_SHIFT))) Cpu;
@@ -154,14 +155,15 @@ static void get_line(char *line, int size)
 
 /* --- The vCPU that listens --- */
 
+#define GICD 0x08000000
+
 /* WFI is to end when there is input: have the UART's interrupt pend, which stays masked. */
 static void init_gic(void)
 {
-    const uint64_t dist = 0x08000000;
-
-    write_memory(4, dist, 1 << 4 | 1 << 1);                  /* CTLR: ARE, group 1 */
-    write_memory(4, dist + 0x80 + UART_INTID / 32 * 4, ~0u); /* IGROUPR */
-    write_memory(4, dist + 0x100 + UART_INTID / 32 * 4, 1u << UART_INTID % 32); /* ISENABLER */
+    write_memory(4, GICD, 1 << 4 | 1 << 1);                  /* CTLR: ARE, group 1 */
+    write_memory(4, GICD + 0x80 + UART_INTID / 32 * 4, ~0u); /* IGROUPR */
+    write_memory(4, GICD + 0x100 + UART_INTID / 32 * 4, 1u << UART_INTID % 32); /* ISENABLER */
+    write_memory(4, GICD + 0xc00 + UART_INTID / 16 * 4, 0);                     /* ICFGR: levels */
     WRITE_SYS(S3_0_C4_C6_0, 0xff);                                              /* ICC_PMR_EL1 */
     WRITE_SYS(S3_0_C12_C12_7, 1); /* ICC_IGRPEN1_EL1 */
     write_memory(4, UARTIMSC, INT_RX);
@@ -193,30 +195,39 @@ static uint64_t make_call(const uint64_t *call)
     return smccc(call[0], call[1], call[2], call[3], call[4]);
 }
 
+static void wait_for(Cpu *cpu, CallState state)
+{
+    while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != state)
+        __asm__ volatile("wfe");
+}
+
+static void set_state(Cpu *cpu, CallState state)
+{
+    __atomic_store_n(&cpu->state, state, __ATOMIC_RELEASE);
+    __asm__ volatile("dsb sy; sev");
+}
+
 void secondary_main(Cpu *cpu)
 {
-    __atomic_store_n(&cpu->state, IDLE, __ATOMIC_RELEASE);
     for (;;) {
-        while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != POSTED)
-            __asm__ volatile("wfe");
+        set_state(cpu, LISTENING);
+        wait_for(cpu, POSTED);
+        set_state(cpu, AWAY);
         cpu->result = make_call(cpu->call);
-        __atomic_store_n(&cpu->state, DONE, __ATOMIC_RELEASE);
-        __asm__ volatile("dsb sy; sev");
     }
 }
 
 static void post(Cpu *cpu, const uint64_t *call)
 {
+    wait_for(cpu, LISTENING);
     for (int i = 0; i < 5; i++)
         cpu->call[i] = call[i];
-    __atomic_store_n(&cpu->state, POSTED, __ATOMIC_RELEASE);
-    __asm__ volatile("dsb sy; sev");
+    set_state(cpu, POSTED);
 }
 
 static uint64_t wait_result(Cpu *cpu)
 {
-    while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != DONE)
-        __asm__ volatile("wfe");
+    wait_for(cpu, LISTENING);
     return cpu->result;
 }
 
@@ -282,7 +293,6 @@ static void print_entry(const Cpu *cpu)
         others |= cpu->x[i];
     print_named("x0", cpu->x[0]);
     print_named(" others", others);
-    print_named(" sp", cpu->sp);
     print_named(" sctlr", cpu->sctlr & (SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_EE));
     print_named(" daif", cpu->daif);
     print_named(" el", cpu->currentel >> 2);
@@ -366,6 +376,8 @@ static bool execute(const char *command, char *args)
         print_hex(read_memory(n[0], n[1]));
     else if (equal(command, "write"))
         write_memory(n[0], n[1], n[2]);
+    else if (equal(command, "pends"))
+        print_hex(read_memory(4, GICD + 0x200 + n[0] / 32 * 4) >> n[0] % 32 & 1); /* ISPENDR */
     else if (equal(command, "poweroff"))
         power_off();
     else

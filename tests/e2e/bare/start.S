@@ -50,17 +50,16 @@ secondary:
     stp     x24, x25, [x1, #8 * 24]
     stp     x26, x27, [x1, #8 * 26]
     stp     x28, x29, [x1, #8 * 28]
-    mov     x2, sp
+    mrs     x2, tpidrro_el0
     stp     x30, x2, [x1, #8 * 30]
     mrs     x2, tpidr_el0
     mrs     x3, tpidr_el1
     stp     x2, x3, [x1]
-    mrs     x2, tpidrro_el0
-    mrs     x3, daif
+    mrs     x2, daif
+    mrs     x3, currentel
     stp     x2, x3, [x1, #8 * 32]
-    mrs     x2, currentel
-    mrs     x3, spsel
-    stp     x2, x3, [x1, #8 * 34]
+    mrs     x2, spsel
+    str     x2, [x1, #8 * 34]
 
     adr     x2, vectors
     msr     vbar_el1, x2
@@ -87,8 +86,9 @@ smccc:
     ret
 1:  smc     #0
     ret
-2:  mrs     x10, sctlr_el1          /* HVC, by a big-endian caller */
+2:  mrs     x10, sctlr_el1          /* HVC, by a big-endian caller: EE is for page tables, too */
     orr     x11, x10, #SCTLR_EE
+    and     x11, x11, #~SCTLR_M
     msr     sctlr_el1, x11
     isb
     hvc     #0
