@@ -13,6 +13,8 @@
 #define N_COUNTS 5  /* rounds of what is counted: they should all be alike */
 #define N_TIMES  20 /* of what is timed */
 
+#define TRACING "/sys/kernel/tracing"
+
 void guest_fail(Guest *guest, const char *message)
 {
     g_autofree char *tail = guest ? guest_console_tail(guest, 15) : NULL;
@@ -129,13 +131,17 @@ static void wait_online(Guest *guest, guint vcpu)
 
 #define OST_TAKEN_IN "_OST 0x1, 0x0"
 #define OST_EJECTED  "_OST 0x3, 0x0"
+/* Seconds for what the last step has left to do, before the next one is timed. */
+#define PAUSE 0.3
 
 /* Until it is online; returns how long that took, in µs. */
 static gint64 plug(Guest *guest, guint vcpu)
 {
-    gint64 begin = g_get_monotonic_time(), end;
+    gint64 begin, end;
 
+    g_usleep(PAUSE * G_USEC_PER_SEC);
     guest_skip_events(guest);
+    begin = g_get_monotonic_time();
     g_free(guest_command(guest, "plug %u", vcpu));
     end = wait_vcpu(guest, vcpu, "on");
     wait_online(guest, vcpu);
@@ -149,17 +155,27 @@ static void unplug(Guest *guest, guint vcpu)
     wait_vcpu(guest, vcpu, OST_EJECTED);
 }
 
-/* A CPU that is enabled is taken offline, and brought online again by a shell command. */
-static gint64 set_online(Guest *guest, guint vcpu, const char *what, const char *file)
-{
-    gint64 time;
+/* What brings a CPU that is enabled and offline online. */
+static const char by_shell[] = "echo 1 >/sys/devices/system/cpu/cpu%u/online";
+/* The agent does it, as after a plug: it hears the same event. */
+static const char by_agent[] = "echo add >/sys/devices/system/cpu/cpu%u/uevent";
 
-    g_free(guest_run(guest, NULL, "echo 0 >/sys/devices/system/cpu/cpu%u/online", vcpu));
+/* The CPU, which is online, goes offline and comes back; returns how long the latter took. It is a
+ * job in the background, so that the shell and its console are idle by then. */
+static gint64 set_online(Guest *guest, guint vcpu, const char *how)
+{
+    g_autofree char *command = g_strdup_printf(how, vcpu);
+    gint64 begin, end;
+
+    g_free(guest_run(guest, NULL,
+                     "echo 0 >/sys/devices/system/cpu/cpu%u/online; "
+                     "(sleep %g; echo '[[now]]'; echo >" TRACING "/trace_marker; %s) &",
+                     vcpu, PAUSE, command));
     guest_skip_events(guest);
-    g_free(guest_run(guest, NULL, "echo %s >/sys/devices/system/cpu/cpu%u/%s", what, vcpu, file));
-    time = wait_vcpu(guest, vcpu, "on") - guest_begun(guest);
+    begin = guest_wait_console(guest, "[[now]]");
+    end = wait_vcpu(guest, vcpu, "on");
     wait_online(guest, vcpu);
-    return time;
+    return end - begin;
 }
 
 /* --- What is counted --- */
@@ -223,79 +239,55 @@ static void count_boot(Guest *guest)
 
 /* --- What is timed --- */
 
-/* All of a round's are for the same CPU in the same guest, one after the other. */
-static void time_plug(Guest *guest)
-{
-    Samples ratio = {.key = "plug.ratio"}, agent = {.key = "plug.ratio.agent"};
-    Samples plugs = {.key = "plug.us"}, plains = {.key = "plain.us"}, agents = {.key = "agent.us"};
-
-    for (guint i = 0; i < N_TIMES; i++) {
-        guint vcpu = 1 + i % 3;
-        double plugged = plug(guest, vcpu);
-        double plain = set_online(guest, vcpu, "1", "online");
-        double uevent = set_online(guest, vcpu, "add", "uevent");
-
-        unplug(guest, vcpu);
-        add(&ratio, plugged / plain);
-        add(&agent, plugged / uevent);
-        add(&plugs, plugged);
-        add(&plains, plain);
-        add(&agents, uevent);
-    }
-    print(&ratio);
-    print(&agent);
-    print(&plugs);
-    print(&plains);
-    print(&agents);
-}
-
 /*
- * The guest's own part, by its own clock: from its kernel's first notice, the event interrupt or
- * the echo, until it calls CPU_ON.
+ * The guest's own part of it, by its own clock: from its kernel's first notice, the event interrupt
+ * or the marker of set_online(), to its call of CPU_ON.
  */
-#define TRACING "/sys/kernel/tracing"
-
 static void trace(Guest *guest)
 {
     g_free(guest_run(guest, NULL,
-                     "echo irq:irq_handler_entry cpuhp:cpuhp_enter >" TRACING "/set_event; "
-                     "echo 'name ~ \"ACPI:Ged\"' >" TRACING
-                     "/events/irq/irq_handler_entry/filter"));
+                     "cd " TRACING " && echo irq:irq_handler_entry cpuhp:cpuhp_enter >set_event && "
+                     "echo 'name ~ \"ACPI:Ged\"' >events/irq/irq_handler_entry/filter && "
+                     "echo >trace"));
 }
 
-static double traced_us(Guest *guest)
+static double traced(Guest *guest)
 {
-    g_autofree char *seconds = guest_run(
-        guest, NULL,
-        "awk '/ACPI:Ged|tracing_mark_write/ && !begin { begin = $4 } /bringup_cpu/ { end = $4 } "
-        "END { printf \"%%.6f\", end - begin }' " TRACING "/trace; echo >" TRACING "/trace");
+    g_autofree char *seconds =
+        guest_run(guest, NULL,
+                  "cd " TRACING "; awk '/ACPI:Ged|tracing_mark/ && !begin { begin = $4 } "
+                  "/bringup_cpu/ { end = $4 } END { printf \"%%.6f\", end - begin }' trace; "
+                  "echo >trace");
 
-    return g_ascii_strtod(seconds, NULL) * 1e6;
+    return g_ascii_strtod(seconds, NULL) * G_USEC_PER_SEC;
 }
 
-static void time_floor(Guest *guest)
+/* All of a round's are for the same CPU in the same guest, one after the other. */
+static void time_plug(Guest *guest)
 {
-    Samples ratio = {.key = "plug.ratio.floor"}, share = {.key = "plug.guest_share"};
+    Samples ratio = {.key = "plug.ratio"}, shell_ratio = {.key = "plug.ratio.shell"};
+    Samples floor = {.key = "plug.ratio.guest"}, share = {.key = "plug.guest_share"};
 
     trace(guest);
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 1 + i % 3;
-        double all, in_guest;
+        double plugged, plugged_guest, agent, agent_guest, shell;
 
-        traced_us(guest);
-        all = plug(guest, vcpu);
-        in_guest = traced_us(guest);
-        g_free(guest_run(guest, NULL,
-                         "echo 0 >/sys/devices/system/cpu/cpu%u/online; "
-                         "echo >" TRACING "/trace; echo >" TRACING "/trace_marker; "
-                         "echo add >/sys/devices/system/cpu/cpu%u/uevent",
-                         vcpu, vcpu));
-        wait_online(guest, vcpu);
-        add(&ratio, in_guest / traced_us(guest));
-        add(&share, in_guest / all);
+        plugged = plug(guest, vcpu);
+        plugged_guest = traced(guest);
+        agent = set_online(guest, vcpu, by_agent);
+        agent_guest = traced(guest);
+        shell = set_online(guest, vcpu, by_shell);
         unplug(guest, vcpu);
+        traced(guest);
+        add(&ratio, plugged / agent);
+        add(&shell_ratio, plugged / shell);
+        add(&floor, plugged_guest / agent_guest);
+        add(&share, plugged_guest / plugged);
     }
     print(&ratio);
+    print(&shell_ratio);
+    print(&floor);
     print(&share);
 }
 
@@ -344,7 +336,6 @@ int main(void)
     large = guest_boot("n64", "--vcpus 64 --enabled 1 --append vcpuhp.agent");
     count_single(small, "exits.add.n4", "exits.remove.n4");
     time_plug(small);
-    time_floor(small);
     /* Before vCPUs 4 … of it have ever been plugged. */
     time_replug(large);
     count_single(large, "exits.add.n64", "exits.remove.n64");

@@ -28,7 +28,7 @@
 typedef struct Options {
     char *kernel, *initrd, *append, *console, *monitor;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
-    gboolean fdt, its, pmu, sve, pauth;
+    gboolean fdt, its, pmu, sve, pauth, caches;
 } Options;
 
 static void options_clear(Options *o)
@@ -132,6 +132,13 @@ static bool parse_nodes(const char *text, VcpuhpConfig *config, GError **error)
     return true;
 }
 
+/* Only what the guest is told; a VMM that pins vCPUs tells of the host's caches here. */
+static const VcpuhpCache caches[] = {
+    {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+    {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+    {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_SOCKET, 8 << 20, 64, 16},
+};
+
 /* Whether the numbers make a machine is for the library to say. */
 static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig *kvm,
                          GError **error)
@@ -155,6 +162,10 @@ static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig
         config->gic.its_base = ITS_BASE;
     if (o->pmu)
         config->pmu_irq = PMU_IRQ;
+    if (o->caches) {
+        config->caches = caches;
+        config->n_caches = G_N_ELEMENTS(caches);
+    }
 
     *kvm = (VcpuhpKvmConfig){
         .version = VCPUHP_KVM_CONFIG_VERSION,
@@ -196,6 +207,8 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
         {"topology", 0, 0, G_OPTION_ARG_STRING, &o->topology,
          "Sockets, clusters, cores, threads, each per the one before", "S,C,C,T"},
         {"nodes", 0, 0, G_OPTION_ARG_STRING, &o->nodes, "Each vCPU's NUMA node", "N,..."},
+        {"caches", 0, 0, G_OPTION_ARG_NONE, &o->caches,
+         "Tell of caches: one level in each core, one in each socket", NULL},
         {"gic", 0, 0, G_OPTION_ARG_STRING, &o->gic, "GIC version, 2 or 3 (3)", "N"},
         {"its", 0, 0, G_OPTION_ARG_NONE, &o->its, "GICv3 with an ITS", NULL},
         {"redist-split", 0, 0, G_OPTION_ARG_STRING, &o->redists,

@@ -205,7 +205,9 @@ VCPUHP_API void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint3
 
 /* How a request ended. Each request ends once, in one of these. */
 typedef enum {
-    VCPUHP_OUTCOME_DONE,      /* plug: the guest took the vCPU in; unplug: it is ejected */
+    /* Plug: the guest says that it took the vCPU in (one that can't hotplug may say so too: only
+     * event ON proves it); unplug: it is ejected. */
+    VCPUHP_OUTCOME_DONE,
     VCPUHP_OUTCOME_REFUSED,   /* the guest said no; ost_status has its code */
     VCPUHP_OUTCOME_TIMED_OUT, /* no answer in time. If the guest had not seen the request, it is
                                  undone; else the vCPU is enabled, and may still change */
@@ -433,7 +435,7 @@ typedef struct VcpuhpCounters {
     uint64_t bitmap_reads;
     uint64_t ost_writes;
     uint64_t eject_writes;
-    uint64_t other_accesses; /* reserved offsets, wrong widths */
+    uint64_t other_accesses; /* IDENT, reserved offsets, wrong widths */
     uint64_t cpu_on[4];      /* PSCI CPU_ON: done, denied, already on or pending, refused else */
     uint64_t cpu_off;
     uint64_t affinity_info;

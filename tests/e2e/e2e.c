@@ -187,6 +187,23 @@ static void cold_plugged_and_removable_goes(void **state)
     assert_quiet_dmesg(guest);
 }
 
+static void caches_are_shared_as_the_config_says(void **state)
+{
+    Guest *guest = guest_boot(
+        "caches", "--vcpus 4 --enabled 1 --topology 2,1,2,1 --caches --append vcpuhp.agent");
+
+    *state = guest;
+    plug(guest, 1);
+    plug(guest, 3);
+    assert_masks(guest, "0-3", "0-3", "0-1,3", "0-1,3");
+    /* KVM shows the guest no data cache on level 1, so index1 is level 2. */
+    assert_output(guest, "2 8192K 0-1", "cd /sys/devices/system/cpu/cpu1/cache/index1; "
+                                        "echo $(cat level size shared_cpu_list)");
+    assert_output(guest, "2 8192K 3", "cd /sys/devices/system/cpu/cpu3/cache/index1; "
+                                      "echo $(cat level size shared_cpu_list)");
+    assert_quiet_dmesg(guest);
+}
+
 /* --- Impossible machines --- */
 
 static void impossible_configs_are_refused(void **state)
@@ -223,6 +240,7 @@ int main(void)
                                   drop_guest),
         cmocka_unit_test_teardown(cold_plugged_for_good_stays, drop_guest),
         cmocka_unit_test_teardown(cold_plugged_and_removable_goes, drop_guest),
+        cmocka_unit_test_teardown(caches_are_shared_as_the_config_says, drop_guest),
         cmocka_unit_test(impossible_configs_are_refused),
     };
     int failed = cmocka_run_group_tests_name("e2e hotplug", hotplug, boot, power_off);

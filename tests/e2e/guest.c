@@ -35,7 +35,6 @@ struct Guest {
     GArray *events;
     guint next_event;
     guint n_commands;
-    gint64 begun; /* when the last command was */
     char *release;
 };
 
@@ -151,6 +150,8 @@ static gsize wait_console(Guest *guest, const char *text)
         if (guest->exited)
             fail(guest, "minivmm ended with status %d; expected on the console: %s",
                  guest->exit_status, text);
+        if (strstr(guest->console_text->str + guest->console_position, "Kernel panic"))
+            fail(guest, "the guest's kernel panicked; expected on the console: %s", text);
         if (g_get_monotonic_time() > deadline)
             fail(guest, "timed out; expected on the console: %s", text);
         pump(guest);
@@ -350,7 +351,6 @@ static char *run(Guest *guest, int *ret_status, const char *command)
 
     send_all(guest, &guest->console, line);
     wait_console(guest, begin);
-    guest->begun = g_get_monotonic_time();
     from = guest->console_position;
     to = wait_console(guest, end);
     *ret_status = (int)g_ascii_strtoll(guest->console_text->str + guest->console_position, NULL, 10);
@@ -377,9 +377,10 @@ char *guest_run(Guest *guest, int *ret_status, const char *format, ...)
     return output;
 }
 
-gint64 guest_begun(const Guest *guest)
+gint64 guest_wait_console(Guest *guest, const char *text)
 {
-    return guest->begun;
+    wait_console(guest, text);
+    return g_get_monotonic_time();
 }
 
 void guest_send(Guest *guest, const char *command)

@@ -37,8 +37,9 @@ GPid guest_pid(const Guest *guest);
 /* Run a shell command in the guest; its output without trailing white space, which the caller
  * frees. ret_status NULL: it must succeed. */
 char *guest_run(Guest *guest, int *ret_status, const char *format, ...) G_GNUC_PRINTF(3, 4);
-/* When the last of them began, in µs of the monotonic clock, as far as its output tells. */
-gint64 guest_begun(const Guest *guest);
+/* Wait for a text on the console, from a command in the background. Returns when it came, in µs of
+ * the monotonic clock. */
+gint64 guest_wait_console(Guest *guest, const char *text);
 /* Send a command that doesn't come back, like "reboot -f". */
 void guest_send(Guest *guest, const char *command);
 /* Run it again and again until its output is this. */

@@ -284,30 +284,23 @@ static int boot_again(void **state)
     return 0;
 }
 
-/* Into the first second of the new guest's life. */
-static void reboot(Guest *guest)
-{
-    guest_skip_events(guest);
-    guest_send(guest, "reboot -f");
-    guest_wait_event(guest, "all vCPUs have parked");
-    guest_wait_event(guest, "vCPU 0: on");
-}
-
-static void hot_added_vcpus_stay_over_ten_reboots(void **state)
+static void hot_added_vcpus_stay_over_reboots(void **state)
 {
     Guest *guest = *state;
 
     plug(guest, 2);
     plug(guest, 3);
     last_request = 2;
-    for (unsigned i = 0; i < 10; i++) {
-        reboot(guest);
+    for (unsigned i = 0; i < 3; i++) {
+        guest_skip_events(guest);
+        guest_send(guest, "reboot -f");
+        guest_wait_event(guest, "all vCPUs have parked");
         guest_wait_ready(guest);
         assert_masks(guest, "0-3", "0-3", "0,2-3", "0,2-3");
         assert_int_equal(guest_info(guest, "threads"), 3);
-        assert_works(guest, 3);
         assert_quiet_dmesg(guest);
     }
+    assert_works(guest, 3);
 }
 
 typedef enum {
@@ -481,7 +474,8 @@ static void a_hot_added_vcpu_has_every_feature(void **state)
     plug(guest, 2);
     guest_wait_output(guest, "cat " CPUS "online", "0,2");
     assert_output(guest, "sve paca pacg",
-                  "grep -A9 '^processor.*: 2$' /proc/cpuinfo | grep -owE 'sve|paca|pacg' | xargs");
+                  "grep -A9 '^processor.*: 2$' /proc/cpuinfo | tr ' ' '\\n' | "
+                  "grep -xE 'sve|paca|pacg' | xargs");
     bytes = guest_run(guest, NULL, "taskset 1 /inside sve");
     assert_output(guest, bytes, "taskset 4 /inside sve");
     assert_output(guest, "signed", "taskset 4 /inside pauth");
@@ -766,6 +760,11 @@ static void force_parks_what_runs(void **state)
     assert_int_equal(guest_info(guest, "threads"), 1);
 }
 
+static void all_that_took_ten_reboots_in_one_process(void **state)
+{
+    assert_int_equal(guest_count_events(*state, "all vCPUs have parked"), 10);
+}
+
 static int run_requests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -792,7 +791,7 @@ static int run_requests(void)
 static int run_reboots(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hot_added_vcpus_stay_over_ten_reboots),
+        cmocka_unit_test(hot_added_vcpus_stay_over_reboots),
         cmocka_unit_test(an_unplug_just_before_a_reboot_is_not_lost),
         cmocka_unit_test(a_plug_just_before_a_reboot_is_not_lost),
         cmocka_unit_test(an_unplug_during_a_reboot_is_not_lost),
@@ -800,6 +799,7 @@ static int run_reboots(void)
         cmocka_unit_test(an_unplug_just_after_a_reboot_is_not_lost),
         cmocka_unit_test(a_plug_just_after_a_reboot_is_not_lost),
         cmocka_unit_test(force_parks_a_running_vcpu_and_a_reboot_heals_it),
+        cmocka_unit_test(all_that_took_ten_reboots_in_one_process),
         cmocka_unit_test(each_request_has_ended_exactly_once),
     };
 
