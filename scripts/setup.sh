@@ -53,7 +53,7 @@ meson_build() {
 # in a nested host that has nothing but busybox.
 ARM64=$BUILD/arm64
 build_arm64() {
-    local options=(-Dexamples=true -Dtests=true)
+    local options=(-Dexamples=true -Dtests=true -Dbenchmarks=true)
     if have_arm64_kvm; then
         options+=(-Dkvm_uapi="$CACHE/uapi")
     else
@@ -89,7 +89,7 @@ packages_for() {
     fi
     case $1 in
     demo) ;;
-    bench) list+=" gcc libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev" ;;
+    bench) list+=" gcc libc6-dev libglib2.0-dev libfdt-dev valgrind" ;;
     test) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev clang acpica-tools \
         device-tree-compiler" ;;
     *) die "setup: no such purpose: $1" ;;

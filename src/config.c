@@ -6,8 +6,8 @@
 #define KIB 1024ULL
 /* What KVM's distributor takes: more than the 32 private INTIDs, in steps of 32, and not the
  * special INTIDs from 1020 on. */
-#define IRQS_MIN 64
-#define IRQS_MAX 992
+#define IRQS_MIN  64
+#define IRQS_MAX  992
 #define IRQS_STEP 32
 #define FIRST_SPI 32
 #define FIRST_PPI 16
@@ -15,11 +15,11 @@
 #define GICD_V3_SIZE (64 * KIB)
 #define GICD_V2_SIZE (4 * KIB)
 #define GICC_V2_SIZE (8 * KIB)
-#define ITS_SIZE (128 * KIB)
-#define V2M_SIZE (4 * KIB)
+#define ITS_SIZE     (128 * KIB)
+#define V2M_SIZE     (4 * KIB)
 /* A region in KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION counts in 12 bits and addresses in 52. */
 #define REDIST_COUNT_MAX 4095
-#define ADDRESS_MAX (1ULL << 52)
+#define ADDRESS_MAX      (1ULL << 52)
 
 G_STATIC_ASSERT(VCPUHP_MAX_VCPUS <= REDIST_COUNT_MAX);
 
@@ -41,8 +41,7 @@ void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabl
     };
 }
 
-#define REFUSE(...) \
-    (g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, __VA_ARGS__), false)
+#define REFUSE(...) (g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, __VA_ARGS__), false)
 
 /* --- Slots, MPIDRs, topology --- */
 
@@ -51,8 +50,7 @@ static bool check_counts(const VcpuhpConfig *from, GError **error)
     uint32_t limit = from->gic.version == 2 ? VCPUHP_MAX_VCPUS_GICV2 : VCPUHP_MAX_VCPUS;
 
     if (from->version != VCPUHP_CONFIG_VERSION)
-        return REFUSE("version is %u, this library knows %u", from->version,
-                      VCPUHP_CONFIG_VERSION);
+        return REFUSE("version is %u, this library knows %u", from->version, VCPUHP_CONFIG_VERSION);
     if (from->gic.version != 2 && from->gic.version != 3)
         return REFUSE("gic.version is %u, not 2 or 3", from->gic.version);
     if (from->n_vcpus < 1 || from->n_vcpus > limit)
@@ -96,8 +94,7 @@ static bool check_cache(const VcpuhpCache *caches, uint32_t i, GError **error)
     if ((uint32_t)cache->type > VCPUHP_CACHE_UNIFIED)
         return REFUSE("caches[%u].type is %d, which is no VcpuhpCacheType", i, (int)cache->type);
     if ((uint32_t)cache->scope > VCPUHP_CACHE_OF_SOCKET)
-        return REFUSE("caches[%u].scope is %d, which is no VcpuhpCacheScope", i,
-                      (int)cache->scope);
+        return REFUSE("caches[%u].scope is %d, which is no VcpuhpCacheScope", i, (int)cache->scope);
     if (cache->line_size < 4 || cache->line_size > 2048 ||
         cache->line_size & (cache->line_size - 1))
         return REFUSE("caches[%u].line_size is %u, not a power of two in 4 … 2048", i,
@@ -115,9 +112,9 @@ static bool check_cache(const VcpuhpCache *caches, uint32_t i, GError **error)
                           "and scope %d",
                           i, cache->level, (int)cache->scope, k, caches[k].level,
                           (int)caches[k].scope);
-        if (same_level && (caches[k].type == cache->type ||
-                           caches[k].type == VCPUHP_CACHE_UNIFIED ||
-                           cache->type == VCPUHP_CACHE_UNIFIED))
+        if (same_level &&
+            (caches[k].type == cache->type || caches[k].type == VCPUHP_CACHE_UNIFIED ||
+             cache->type == VCPUHP_CACHE_UNIFIED))
             return REFUSE("caches[%u] holds what caches[%u] holds, on the same level %u", i, k,
                           cache->level);
         if (same_level && caches[k].scope != cache->scope)
@@ -138,8 +135,7 @@ static bool set_caches(Config *config, const VcpuhpConfig *from, GError **error)
             return false;
         config->caches[i] = from->caches[i];
         /* The PPTT has a node for each socket, but none for its only cluster. */
-        if (config->topology.clusters == 1 &&
-            config->caches[i].scope == VCPUHP_CACHE_OF_CLUSTER)
+        if (config->topology.clusters == 1 && config->caches[i].scope == VCPUHP_CACHE_OF_CLUSTER)
             config->caches[i].scope = VCPUHP_CACHE_OF_SOCKET;
     }
     config->n_caches = from->n_caches;
@@ -215,11 +211,10 @@ static bool check_region(const Region *regions, gsize n, GError **error)
                       last->name, last->base, last->size);
     for (const Region *other = regions; other < last; other++)
         if (last->base < other->base + other->size && other->base < last->base + last->size)
-            return REFUSE("%s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
-                          "x bytes) overlaps %s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
-                          "x bytes)",
-                          last->name, last->base, last->size, other->name, other->base,
-                          other->size);
+            return REFUSE(
+                "%s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
+                "x bytes) overlaps %s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x bytes)",
+                last->name, last->base, last->size, other->name, other->base, other->size);
     return true;
 }
 
@@ -288,9 +283,8 @@ static bool check_gicv2(const Config *config, const VcpuhpGic *from, GError **er
     for (gsize n = 1; n <= (from->v2m_base ? 4 : 3); n++)
         if (!check_region(regions, n, error))
             return false;
-    if (from->v2m_base &&
-        (from->v2m_spi_count < 1 || from->v2m_spi_base < FIRST_SPI ||
-         (uint64_t)from->v2m_spi_base + from->v2m_spi_count > from->n_irqs))
+    if (from->v2m_base && (from->v2m_spi_count < 1 || from->v2m_spi_base < FIRST_SPI ||
+                           (uint64_t)from->v2m_spi_base + from->v2m_spi_count > from->n_irqs))
         return REFUSE("gic.v2m_spi_base is %u and gic.v2m_spi_count %u, not within %u … %u",
                       from->v2m_spi_base, from->v2m_spi_count, FIRST_SPI, from->n_irqs - 1);
     return true;
@@ -389,8 +383,8 @@ bool config_init(Config *config, const VcpuhpConfig *from, GError **error)
     if (from->nodes)
         config->nodes = g_memdup2(from->nodes, sizeof(*from->nodes) * from->n_vcpus);
     if (set_topology(config, &from->topology, error) && set_caches(config, from, error) &&
-        set_mpidrs(config, from->mpidrs, error) &&
-        set_machine(config, from, error) && set_acpi(config, &from->acpi, error))
+        set_mpidrs(config, from->mpidrs, error) && set_machine(config, from, error) &&
+        set_acpi(config, &from->acpi, error))
         return true;
     config_clear(config);
     return false;

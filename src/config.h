@@ -21,8 +21,8 @@ typedef struct Config {
     bool custom_mpidrs; /* given by the VMM: KVM has to be told */
     uint64_t *mpidrs;   /* n_vcpus */
     GHashTable *by_mpidr;
-    uint32_t *nodes;    /* n_vcpus, or NULL */
-    VcpuhpGic gic;      /* redists' counts made explicit, n_redists >= 1 with GICv3 */
+    uint32_t *nodes; /* n_vcpus, or NULL */
+    VcpuhpGic gic;   /* redists' counts made explicit, n_redists >= 1 with GICv3 */
     uint64_t regs_base;
     uint32_t irq;
     uint32_t pmu_irq;

@@ -29,8 +29,7 @@ static void tell(Vcpuhp *hp, const VcpuhpEvent *event)
 
 void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error)
 {
-    tell(hp, &(VcpuhpEvent){
-                 .kind = VCPUHP_EVENT_HOST_ERROR, .vcpu = vcpu, .text = error->message});
+    tell(hp, &(VcpuhpEvent){.kind = VCPUHP_EVENT_HOST_ERROR, .vcpu = vcpu, .text = error->message});
 }
 
 /*
@@ -68,8 +67,7 @@ static G_GNUC_NO_INLINE void unlock_irq(Vcpuhp *hp)
     g_autoptr(GError) error = NULL;
     bool level = hp->slots.n_raised > 0;
 
-    if (hp->hands && level != hp->irq_level &&
-        hp->hands->irq_set(hp->hands_data, level, &error)) {
+    if (hp->hands && level != hp->irq_level && hp->hands->irq_set(hp->hands_data, level, &error)) {
         hp->counters.irq_raised += level;
         hp->irq_level = level;
     }

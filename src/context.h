@@ -36,7 +36,7 @@ struct Vcpuhp {
     /* The interrupt line without hands: the thread that finds nobody at it delivers for all
      * (irq_sync()). */
     gint irq_waiters;
-    bool irq_level; /* as last delivered; the deliverer's own, guarded by the lock with hands */
+    bool irq_level;     /* as last delivered; the deliverer's own, guarded by the lock with hands */
     const Hands *hands; /* set once, before anything runs; NULL: the callbacks do it */
     void *hands_data;
 };

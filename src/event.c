@@ -72,8 +72,8 @@ static char *describe_ended(const VcpuhpEvent *event)
         return g_strdup_printf("vCPU %u: request %u done", event->vcpu, event->request);
     case VCPUHP_OUTCOME_REFUSED:
         if (!event->ost_status)
-            return g_strdup_printf("vCPU %u: request %u refused: the guest ejected it",
-                                   event->vcpu, event->request);
+            return g_strdup_printf("vCPU %u: request %u refused: the guest ejected it", event->vcpu,
+                                   event->request);
         return g_strdup_printf("vCPU %u: request %u refused: %s", event->vcpu, event->request,
                                vcpuhp_ost_describe(event->ost_source, event->ost_status));
     case VCPUHP_OUTCOME_TIMED_OUT:

@@ -75,15 +75,15 @@ static void set_status(Slots *slots, uint32_t vcpu, uint8_t bits, Effects *fx)
     bool was_raised = slots->n_raised > 0;
 
     slots->table[vcpu].status |= new;
-    if (new & SLOT_ENABLED)
+    if (new &SLOT_ENABLED)
         slots->enabled[vcpu / 64] |= mask;
-    if (new & SLOT_FW_REMOVE)
+    if (new &SLOT_FW_REMOVE)
         slots->fw_remove[vcpu / 64] |= mask;
-    if (new & SLOT_INSERT) {
+    if (new &SLOT_INSERT) {
         slots->insert[vcpu / 64] |= mask;
         slots->n_raised++;
     }
-    if (new & SLOT_REMOVE) {
+    if (new &SLOT_REMOVE) {
         slots->remove[vcpu / 64] |= mask;
         slots->n_raised++;
     }
@@ -162,8 +162,7 @@ static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
     slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     set_status(slots, vcpu,
-               slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_ENABLED | SLOT_INSERT
-                                                         : SLOT_REMOVE,
+               slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_ENABLED | SLOT_INSERT : SLOT_REMOVE,
                fx);
 }
 
@@ -728,8 +727,7 @@ void slots_reset(Slots *slots, Effects *fx)
         slot->unclosed = false;
         release_held(slots, i, fx);
         /* And the one that had seen the request has taken its knowledge along. */
-        if (slot->request_kind != VCPUHP_REQUEST_NONE &&
-            slot->request_state != VCPUHP_REQUEST_HELD)
+        if (slot->request_kind != VCPUHP_REQUEST_NONE && slot->request_state != VCPUHP_REQUEST_HELD)
             raise_request(slots, i, fx);
     }
 }

@@ -18,9 +18,9 @@
 
 /* What is to be done once the lock is dropped, in this order. */
 typedef struct Effects {
-    bool irq;   /* the event interrupt's level may have changed */
-    bool timer; /* slots->wake has changed */
-    bool kick;  /* some bit of kicks is set */
+    bool irq;                   /* the event interrupt's level may have changed */
+    bool timer;                 /* slots->wake has changed */
+    bool kick;                  /* some bit of kicks is set */
     uint64_t kicks[SLOT_WORDS]; /* vCPUs to get out of the guest; undefined unless kick */
     uint32_t n_events;
     VcpuhpEvent events[EFFECTS_MAX_EVENTS];
@@ -62,7 +62,7 @@ typedef struct Slot {
 typedef struct Slots {
     GMutex lock;
     const Config *config;
-    int64_t wake;       /* when slots_expire() has something to do; 0: never */
+    int64_t wake; /* when slots_expire() has something to do; 0: never */
     uint32_t last_request;
     uint32_t n_raised;  /* insert and remove bits set: the interrupt is high while not 0 */
     uint32_t n_running; /* slots that aren't POWER_OFF */
@@ -114,7 +114,13 @@ void slots_guest_error(Slots *slots, uint32_t vcpu, const char *text, Effects *f
 
 /* --- Power --- */
 
-typedef enum { ON_GRANTED, ON_DENIED, ON_ALREADY, ON_PENDING, ON_STOPPING } OnResult;
+typedef enum {
+    ON_GRANTED,
+    ON_DENIED,
+    ON_ALREADY,
+    ON_PENDING,
+    ON_STOPPING
+} OnResult;
 
 /* CPU_ON, decided: policy before state. When granted the vCPU is ON_PENDING, and the caller
  * starts it; if that fails, slots_off() takes it back. */

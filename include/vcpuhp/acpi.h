@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 
 typedef enum {
     /* Whole tables, header and checksum included. */
-    VCPUHP_ACPI_MADT, /* ACPI 6.5, 5.2.12: GICD, GICC of every possible vCPU, GICR, ITS, MSI frame */
-    VCPUHP_ACPI_PPTT, /* 5.2.30: sockets, clusters, cores, threads and caches of every possible vCPU */
+    VCPUHP_ACPI_MADT, /* ACPI 6.5, 5.2.12: every possible vCPU, and the interrupt controller */
+    VCPUHP_ACPI_PPTT, /* 5.2.30: every possible vCPU's place, and caches */
     VCPUHP_ACPI_SRAT, /* 5.2.16: the node of every possible vCPU; empty without config.nodes */
     VCPUHP_ACPI_SSDT, /* CPU container, methods and, unless external_ged, the GED */
     /* Pieces for tables of the VMM's own. */

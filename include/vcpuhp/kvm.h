@@ -36,8 +36,8 @@ typedef enum {
 
 /* Features that every vCPU has, or none. The PMU follows from config.pmu_irq. */
 typedef enum {
-    VCPUHP_KVM_SVE = 1 << 0,     /* with every vector length that the host has */
-    VCPUHP_KVM_PAUTH = 1 << 1,   /* pointer authentication, address and generic */
+    VCPUHP_KVM_SVE = 1 << 0,   /* with every vector length that the host has */
+    VCPUHP_KVM_PAUTH = 1 << 1, /* pointer authentication, address and generic */
 } VcpuhpKvmFeatures;
 
 typedef struct VcpuhpKvmConfig {
@@ -79,11 +79,11 @@ VCPUHP_API struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu);
 
 /* What the vCPU's thread does after KVM_RUN. */
 typedef enum {
-    VCPUHP_EXIT_RESUME, /* served, or nothing to serve: KVM_RUN again */
-    VCPUHP_EXIT_OTHER,  /* the VMM's: run->exit_reason is neither the library's nor stale */
-    VCPUHP_EXIT_PARK,   /* the vCPU is off: leave the loop, don't touch its fd and kvm_run. The
-                           thread may end or wait for the next vcpu_start */
-    VCPUHP_EXIT_SYSTEM_OFF,   /* the guest turned the machine off: vcpuhp_stop(); then carry on, */
+    VCPUHP_EXIT_RESUME,     /* served, or nothing to serve: KVM_RUN again */
+    VCPUHP_EXIT_OTHER,      /* the VMM's: run->exit_reason is neither the library's nor stale */
+    VCPUHP_EXIT_PARK,       /* the vCPU is off: leave the loop, don't touch its fd and kvm_run. The
+                               thread may end or wait for the next vcpu_start */
+    VCPUHP_EXIT_SYSTEM_OFF, /* the guest turned the machine off: vcpuhp_stop(); then carry on, */
     VCPUHP_EXIT_SYSTEM_RESET, /* … reset it:       this vCPU's next vcpuhp_kvm_exit() says PARK */
     VCPUHP_EXIT_INTERRUPTED,  /* EINTR: the VMM's own signal; KVM_RUN again when it is dealt with */
     VCPUHP_EXIT_ERROR,        /* KVM_RUN failed otherwise, or an ioctl that serves the exit: event

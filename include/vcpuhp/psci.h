@@ -13,12 +13,12 @@ G_BEGIN_DECLS
 
 /* What the VMM does with the calling vCPU after a call. */
 typedef enum {
-    VCPUHP_PSCI_RETURN,        /* resume it: call->x[0] is the answer */
-    VCPUHP_PSCI_PARK,          /* CPU_OFF: it is off already; don't run it before vcpu_start */
-    VCPUHP_PSCI_SUSPEND,       /* CPU_SUSPEND: resume it when it has an interrupt; x[0] is set */
-    VCPUHP_PSCI_SYSTEM_OFF,    /* the machine: never resume; vcpuhp_stop() … */
-    VCPUHP_PSCI_SYSTEM_RESET,  /* … and vcpuhp_reset(), vcpuhp_start() */
-    VCPUHP_PSCI_NOT_PSCI,      /* not a PSCI function id: not handled, x[] is untouched */
+    VCPUHP_PSCI_RETURN,       /* resume it: call->x[0] is the answer */
+    VCPUHP_PSCI_PARK,         /* CPU_OFF: it is off already; don't run it before vcpu_start */
+    VCPUHP_PSCI_SUSPEND,      /* CPU_SUSPEND: resume it when it has an interrupt; x[0] is set */
+    VCPUHP_PSCI_SYSTEM_OFF,   /* the machine: never resume; vcpuhp_stop() … */
+    VCPUHP_PSCI_SYSTEM_RESET, /* … and vcpuhp_reset(), vcpuhp_start() */
+    VCPUHP_PSCI_NOT_PSCI,     /* not a PSCI function id: not handled, x[] is untouched */
 } VcpuhpPsciAction;
 
 typedef struct VcpuhpPsciCall {

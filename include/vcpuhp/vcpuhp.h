@@ -250,8 +250,8 @@ typedef struct VcpuhpEvent {
     VcpuhpOutcome outcome; /* ENDED */
     uint32_t ost_source;   /* OST, ENDED by it: ACPI 6.5, 6.3.5 */
     uint32_t ost_status;
-    uint64_t count;        /* DENIED, GUEST_ERROR: how often by now */
-    const char *text;      /* GUEST_ERROR, HOST_ERROR: valid during the callback */
+    uint64_t count;   /* DENIED, GUEST_ERROR: how often by now */
+    const char *text; /* GUEST_ERROR, HOST_ERROR: valid during the callback */
 } VcpuhpEvent;
 
 /* A short English sentence about the event, in one line, the meaning of _OST codes included.
@@ -343,8 +343,8 @@ VCPUHP_API bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint
  * unplug is done on return; one that it has seen is overtaken (CANCELLED).
  * Errors: NO_VCPU, FIXED, DISABLED, PENDING.
  */
-VCPUHP_API bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms,
-                              uint32_t *ret_request, GError **error);
+VCPUHP_API bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
+                              GError **error);
 
 /*
  * Take a request back; it ends CANCELLED, as if it had never been made.
@@ -407,7 +407,8 @@ VCPUHP_API bool vcpuhp_query(Vcpuhp *hp, uint32_t vcpu, VcpuhpVcpuInfo *ret_info
 
 /*
  * Power the machine on: vCPU 0 begins at entry. Everything else is set up.
- * Errors: ORDER when a vCPU runs; KVM; INTERNAL (vcpu_start said no) as KVM.
+ * Errors: ORDER when a vCPU runs, or the machine was stopped and not reset; KVM, also when vcpu_start
+ * has no thread.
  */
 VCPUHP_API bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **error);
 

@@ -28,9 +28,8 @@ typedef struct Caches {
 
 static uint32_t put_cache(const VcpuhpCache *cache, uint32_t next, GByteArray *table)
 {
-    static const uint8_t types[] = {[VCPUHP_CACHE_DATA] = 0,
-                                    [VCPUHP_CACHE_INSTRUCTION] = 1,
-                                    [VCPUHP_CACHE_UNIFIED] = 2};
+    static const uint8_t types[] = {
+        [VCPUHP_CACHE_DATA] = 0, [VCPUHP_CACHE_INSTRUCTION] = 1, [VCPUHP_CACHE_UNIFIED] = 2};
     uint32_t offset = table->len;
 
     put(table, 1, TYPE_CACHE);

@@ -197,10 +197,12 @@ static void caches_are_shared_as_the_config_says(void **state)
     plug(guest, 3);
     assert_masks(guest, "0-3", "0-3", "0-1,3", "0-1,3");
     /* KVM shows the guest no data cache on level 1, so index1 is level 2. */
-    assert_output(guest, "2 8192K 0-1", "cd /sys/devices/system/cpu/cpu1/cache/index1; "
-                                        "echo $(cat level size shared_cpu_list)");
-    assert_output(guest, "2 8192K 3", "cd /sys/devices/system/cpu/cpu3/cache/index1; "
-                                      "echo $(cat level size shared_cpu_list)");
+    assert_output(guest, "2 8192K 0-1",
+                  "cd /sys/devices/system/cpu/cpu1/cache/index1; "
+                  "echo $(cat level size shared_cpu_list)");
+    assert_output(guest, "2 8192K 3",
+                  "cd /sys/devices/system/cpu/cpu3/cache/index1; "
+                  "echo $(cat level size shared_cpu_list)");
     assert_quiet_dmesg(guest);
 }
 

@@ -112,9 +112,8 @@ static bool read_some(int *fd, char *data, gsize size, gsize *ret_len)
 /* Take in what is there, or comes within 100 ms. */
 static void pump(Guest *guest)
 {
-    struct pollfd fds[] = {{guest->console, POLLIN, 0},
-                           {guest->monitor, POLLIN, 0},
-                           {guest->output, POLLIN, 0}};
+    struct pollfd fds[] = {
+        {guest->console, POLLIN, 0}, {guest->monitor, POLLIN, 0}, {guest->output, POLLIN, 0}};
     char data[4096];
     gsize len;
     int status;
@@ -133,7 +132,8 @@ static void pump(Guest *guest)
     }
 }
 
-/* Wait for a text on the console; behind it goes on what is waited for next. Returns where it is. */
+/* Wait for a text on the console; behind it goes on what is waited for next. Returns where it is.
+ */
 static gsize wait_console(Guest *guest, const char *text)
 {
     gint64 deadline = g_get_monotonic_time() + TIMEOUT_US;
@@ -176,8 +176,8 @@ static int connect_to(Guest *guest, const char *path)
         close(fd);
         pump(guest);
         if (guest->exited)
-            fail(guest, "minivmm ended with status %d before it listened on %s",
-                 guest->exit_status, path);
+            fail(guest, "minivmm ended with status %d before it listened on %s", guest->exit_status,
+                 path);
         if (g_get_monotonic_time() > deadline)
             fail(guest, "timed out: nobody listens on %s", path);
         g_usleep(10000);
@@ -353,7 +353,8 @@ static char *run(Guest *guest, int *ret_status, const char *command)
     wait_console(guest, begin);
     from = guest->console_position;
     to = wait_console(guest, end);
-    *ret_status = (int)g_ascii_strtoll(guest->console_text->str + guest->console_position, NULL, 10);
+    *ret_status =
+        (int)g_ascii_strtoll(guest->console_text->str + guest->console_position, NULL, 10);
     wait_console(guest, "]]");
     output = g_strndup(guest->console_text->str + from, to - from);
     return g_strchomp(output);
@@ -401,8 +402,8 @@ void guest_wait_output(Guest *guest, const char *command, const char *output)
         if (!strcmp(now, output))
             return;
         if (g_get_monotonic_time() > deadline)
-            fail(guest, "timed out: in the guest: %s: expected \"%s\", it is still \"%s\"",
-                 command, output, now);
+            fail(guest, "timed out: in the guest: %s: expected \"%s\", it is still \"%s\"", command,
+                 output, now);
         g_usleep(100000);
     }
 }
@@ -491,8 +492,8 @@ gint64 guest_wait_event(Guest *guest, const char *text)
                 return event->time;
         }
         if (guest->exited)
-            fail(guest, "minivmm ended with status %d; expected the event: %s",
-                 guest->exit_status, text);
+            fail(guest, "minivmm ended with status %d; expected the event: %s", guest->exit_status,
+                 text);
         if (g_get_monotonic_time() > deadline)
             fail(guest, "timed out; expected the event: %s", text);
         pump(guest);

@@ -36,8 +36,8 @@ static VcpuhpConfig good_gicv2(void)
 {
     VcpuhpConfig config = good();
 
-    config.gic = (VcpuhpGic){
-        .version = 2, .n_irqs = 256, .dist_base = 0x08000000, .cpu_base = 0x08010000};
+    config.gic =
+        (VcpuhpGic){.version = 2, .n_irqs = 256, .dist_base = 0x08000000, .cpu_base = 0x08010000};
     return config;
 }
 

@@ -10,9 +10,9 @@
 #include <vcpuhp/acpi.h>
 #include <vcpuhp/psci.h>
 
-#define CPU_ON64 0xc4000003
-#define CPU_OFF 0x84000002
-#define PSCI_DENIED ((uint64_t)-3)
+#define CPU_ON64              0xc4000003
+#define CPU_OFF               0x84000002
+#define PSCI_DENIED           ((uint64_t)-3)
 #define PSCI_INTERNAL_FAILURE ((uint64_t)-6)
 /* docs/register-block.md */
 #define REG_EVENT 0x18

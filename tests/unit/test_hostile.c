@@ -136,8 +136,9 @@ static void register_step(Machine *m)
 {
     static const uint32_t lengths[] = {1, 2, 4, 8, 1, 4, 8, 3, 16};
     uint32_t len = lengths[g_rand_int_range(m->rand, 0, G_N_ELEMENTS(lengths))];
-    uint64_t offset = g_rand_int_range(m->rand, 0, 32) ? (uint32_t)g_rand_int_range(m->rand, 0, 0x30)
-                                                       : g_rand_int(m->rand) * 0x100000001ULL;
+    uint64_t offset = g_rand_int_range(m->rand, 0, 32)
+                          ? (uint32_t)g_rand_int_range(m->rand, 0, 0x30)
+                          : g_rand_int(m->rand) * 0x100000001ULL;
     uint8_t data[16];
 
     for (gsize i = 0; i < sizeof(data); i++)
@@ -152,8 +153,9 @@ static void register_step(Machine *m)
 static void aml_step(Machine *m)
 {
     uint64_t vcpu = g_rand_int_range(m->rand, 0, N_VCPUS + 1);
-    static const uint64_t osts[] = {0x84ULL << 32 | 3 << 16, 3 << 16, 0x82ULL << 32 | 3 << 16,
-                                    1 << 16, 0x81ULL << 32 | 1 << 16, 0x103 << 16};
+    static const uint64_t osts[] = {0x84ULL << 32 | 3 << 16, 3 << 16,
+                                    0x82ULL << 32 | 3 << 16, 1 << 16,
+                                    0x81ULL << 32 | 1 << 16, 0x103 << 16};
     uint64_t value;
 
     switch (g_rand_int_range(m->rand, 0, 3)) {

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Lines "KEY VALUE" and "KEY MEDIAN LEAST MOST", from ../bench, become its table and its JSON.
+
+# A key, its goal ("<=" is understood), the strongest peer's figure, what it is.
+function goal(key, limit, peer, what) {
+    keys[++n_keys] = key
+    limits[key] = limit
+    peers[key] = peer
+    texts[key] = what
+}
+
+# What helps to understand a key, and has no goal.
+function besides(key, what) {
+    others[++n_others] = key
+    texts[key] = what
+}
+
+function number(x) {
+    x = sprintf("%.3f", x)
+    sub(/\.?0+$/, "", x)
+    return x
+}
+
+function spread(key) {
+    return key in least && least[key] != most[key] ? number(least[key]) " … " number(most[key]) : ""
+}
+
+function row(key, limit, verdict) {
+    printf "| %-22s | %8s | %-18s | %6s | %-6s | %-4s | %s |\n", key, number(median[key]),
+        spread(key), limit, peers[key], verdict, texts[key]
+}
+
+BEGIN {
+    goal("exits.boot.n512", 8, "9213", "register accesses while the guest boots")
+    goal("exits.add.n4", 2, "30", "per plug, until _OST")
+    goal("exits.add.n512", 2, "1554", "")
+    goal("exits.remove.n4", 4, "31", "per unplug, until ejected")
+    goal("exits.remove.n512", 4, "31", "")
+    goal("exits.add_burst.n64", 1.3, "18.2", "63 plugs at once, per vCPU")
+    goal("exits.remove_burst.n64", 3.3, "25.1", "63 unplugs at once, per vCPU")
+    goal("aml.bytes_per_cpu", 88, "85-88", "marginal, dispatch included")
+    goal("tables.build_us.n512", 1000, "", "all tables, µs")
+    goal("mmio.instructions", 120, "", "one register access, the dearest")
+    goal("psci.instructions", 300, "", "CPU_ON refused, AFFINITY_INFO, the dearer")
+    goal("hypercalls.boot.n512", 512, "511", "PSCI calls while the guest boots")
+    goal("slot.bytes", 256, "", "library memory per possible vCPU")
+    goal("disabled.threads", 0, "0", "per disabled vCPU")
+    goal("disabled.mappings", 0, "", "per disabled vCPU")
+    goal("start.ratio.n256", 1.15, "", "set-up / the bare ioctls")
+    goal("plug.ratio", 1.5, "", "plug to online / online alone, by the same agent")
+    goal("plug.scaling", 1.1, "1.26", "plug to online, N = 64 / N = 4")
+    goal("replug.ratio", 1.1, "", "second plug to online / first")
+
+    besides("mmio.instructions.cycle", "all six accesses of a plug and an unplug")
+    besides("plug.ratio.shell", "as plug.ratio, but the shell's echo instead of the agent")
+    besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, by its own clock")
+    besides("plug.guest_share", "the guest's part of plug to online")
+}
+
+{
+    median[$1] = $2
+    if (NF == 4) {
+        least[$1] = $3
+        most[$1] = $4
+    }
+}
+
+END {
+    printf "| %-22s | %8s | %-18s | %6s | %-6s | %-4s | %s |\n", "key", "median", "least … most",
+        "goal", "peer", "met", "what"
+    print "|---|--:|---|--:|---|---|---|"
+    for (i = 1; i <= n_keys; i++) {
+        key = keys[i]
+        if (!(key in median)) {
+            print "no result: " key > "/dev/stderr"
+            missing = 1
+            continue
+        }
+        met = median[key] + 0 <= limits[key]
+        n_met += met
+        row(key, limits[key], met ? "yes" : "NO")
+        value = "\"median\": " number(median[key])
+        if (key in least)
+            value = value sprintf(", \"min\": %s, \"max\": %s", number(least[key]), number(most[key]))
+        object = object sprintf("%s\n  \"%s\": {%s}", i > 1 ? "," : "", key, value)
+    }
+    for (i = 1; i <= n_others; i++)
+        if (others[i] in median)
+            row(others[i], "", "")
+    printf "%d of %d goals met\n", n_met, n_keys
+    printf "{%s\n}\n", object > json
+    exit missing
+}
