@@ -407,8 +407,8 @@ VCPUHP_API bool vcpuhp_query(Vcpuhp *hp, uint32_t vcpu, VcpuhpVcpuInfo *ret_info
 
 /*
  * Power the machine on: vCPU 0 begins at entry. Everything else is set up.
- * Errors: ORDER when a vCPU runs, or the machine was stopped and not reset; KVM, also when vcpu_start
- * has no thread.
+ * Errors: ORDER when a vCPU runs, or the machine was stopped and not reset; KVM, also when
+ * vcpu_start has no thread.
  */
 VCPUHP_API bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **error);
 
