@@ -1090,6 +1090,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_end(args);
     if (fstat(fd, &st) < 0)
         return -1;
+    if (fake.before)
+        fake.before(request, fake.opaque);
     g_mutex_lock(&lock);
     result = dispatch(st.st_ino, request, arg);
     g_mutex_unlock(&lock);

@@ -77,6 +77,10 @@ typedef struct FakeKvm {
     struct kvm_smccc_filter filters[FAKE_MAX_FILTERS];
     uint32_t n_filters;
     bool has_run;
+    /* Called before each ioctl, without the fake's lock: what happens then happens in the midst of
+     * what the code under test is doing. NULL: nothing does. */
+    void (*before)(unsigned long request, void *opaque);
+    void *opaque;
     int n_calls;     /* ioctls so far … */
     int fail_at;     /* … of which this one fails, 0: none, */
     int n_fail;      /* and as many from it on */

@@ -1021,6 +1021,228 @@ static void a_kick_is_never_lost(void **state)
     end(&f);
 }
 
+/* --- Races: what others do while a vCPU is being turned on --- */
+
+#define TARGET    2
+#define REG_OST   0x20
+#define REG_EJECT 0x28
+
+typedef struct Race {
+    Fixture f;
+    GThreadFunc other; /* what happens in another thread in the midst of CPU_ON, to its end */
+    int64_t result;
+} Race;
+
+/* KVM is about to make the target runnable: it is ON_PENDING. A lock that CPU_ON held over its
+ * ioctls would make this wait for ever. */
+static void in_the_midst(unsigned long request, void *opaque)
+{
+    Race *race = opaque;
+
+    if (request != KVM_SET_MP_STATE)
+        return;
+    fake.before = NULL;
+    g_thread_join(g_thread_new("other", race->other, race));
+}
+
+/* vCPUs 0 and 1 run; 0 turns the target on, and meanwhile the other thing happens. */
+static void race_with_cpu_on(Race *race, GThreadFunc other)
+{
+    begin_running(&race->f, VCPUHP_KVM_PSCI_SPARSE);
+    turn_on(&race->f, 1);
+    race->other = other;
+    fake.opaque = race;
+    fake.before = in_the_midst;
+    assert_int_equal(call_result(&race->f, PSCI_0_2_FN64_CPU_ON, TARGET, ENTRY, 0),
+                     PSCI_RET_SUCCESS);
+    assert_null(fake.before);
+}
+
+static gpointer call_cpu_on(gpointer data)
+{
+    Race *race = data;
+
+    assert_int_equal(call(&race->f, 1, PSCI_0_2_FN64_CPU_ON, TARGET, ENTRY, 0), VCPUHP_EXIT_RESUME);
+    race->result = (int64_t)fake.vcpus[1].x[0];
+    return NULL;
+}
+
+static void the_second_of_two_cpu_ons_at_once_is_on_pending(void **state)
+{
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, call_cpu_on);
+    assert_int_equal(race.result, PSCI_RET_ON_PENDING);
+    assert_non_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    call_cpu_on(&race);
+    assert_int_equal(race.result, PSCI_RET_ALREADY_ON);
+    end(&race.f);
+}
+
+static gpointer eject_target(gpointer data)
+{
+    uint64_t slot = TARGET;
+
+    vcpuhp_regs_write(((Race *)data)->f.hp, REG_EJECT, &slot, sizeof(slot));
+    return NULL;
+}
+
+static void a_vcpu_that_is_ejected_while_it_is_turned_on_never_runs(void **state)
+{
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, eject_target);
+    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    assert_int_equal(power_of(&race.f, TARGET), VCPUHP_POWER_OFF);
+    assert_int_equal(fake_mappings(), 2);
+    call_cpu_on(&race);
+    assert_int_equal(race.result, PSCI_RET_DENIED);
+    end(&race.f);
+}
+
+static gpointer unplug_target(gpointer data)
+{
+    assert_true(vcpuhp_unplug(((Race *)data)->f.hp, TARGET, 0, NULL, NULL));
+    return NULL;
+}
+
+static void a_vcpu_that_is_unplugged_while_it_is_turned_on_runs_until_it_is_ejected(void **state)
+{
+    VcpuhpVcpuInfo info;
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, unplug_target);
+    assert_non_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    assert_true(vcpuhp_query(race.f.hp, TARGET, &info, NULL));
+    assert_true(info.enabled);
+    assert_int_equal(info.request_kind, VCPUHP_REQUEST_UNPLUG);
+    eject_target(&race);
+    assert_int_equal(call(&race.f, TARGET, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+    assert_true(vcpuhp_query(race.f.hp, TARGET, &info, NULL));
+    assert_int_equal(info.request_kind, VCPUHP_REQUEST_NONE);
+    assert_false(info.enabled);
+    end(&race.f);
+}
+
+static gpointer plug_and_close_eject(gpointer data)
+{
+    Race *race = data;
+    uint64_t ost = TARGET | 3 << 16;
+    VcpuhpVcpuInfo info;
+
+    eject_target(data);
+    assert_true(vcpuhp_plug(race->f.hp, TARGET, 0, NULL, NULL));
+    vcpuhp_regs_write(race->f.hp, REG_OST, &ost, sizeof(ost));
+    assert_true(vcpuhp_query(race->f.hp, TARGET, &info, NULL));
+    assert_int_equal(info.request_state, VCPUHP_REQUEST_HELD);
+    assert_false(info.enabled);
+    return NULL;
+}
+
+static void a_plug_that_races_an_eject_waits_until_the_vcpu_is_off(void **state)
+{
+    VcpuhpVcpuInfo info;
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, plug_and_close_eject);
+    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    assert_true(vcpuhp_query(race.f.hp, TARGET, &info, NULL));
+    assert_int_equal(info.request_state, VCPUHP_REQUEST_RAISED);
+    assert_true(info.enabled);
+    call_cpu_on(&race);
+    assert_int_equal(race.result, PSCI_RET_SUCCESS);
+    end(&race.f);
+}
+
+static gpointer stop_machine(gpointer data)
+{
+    Race *race = data;
+    g_autoptr(GError) error = NULL;
+
+    vcpuhp_stop(race->f.hp);
+    assert_false(vcpuhp_reset(race->f.hp, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
+    return NULL;
+}
+
+static void a_vcpu_that_is_turned_on_while_the_machine_stops_never_runs(void **state)
+{
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, stop_machine);
+    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    assert_int_equal(run_vcpu(&race.f, 1), VCPUHP_EXIT_PARK);
+    assert_false(race.f.stopped);
+    assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_EXIT_PARK);
+    assert_true(race.f.stopped);
+    assert_true(vcpuhp_reset(race.f.hp, NULL));
+    end(&race.f);
+}
+
+static gpointer force_target(gpointer data)
+{
+    assert_true(vcpuhp_force(((Race *)data)->f.hp, TARGET, NULL));
+    return NULL;
+}
+
+static void a_vcpu_that_is_forced_out_while_it_is_turned_on_never_runs(void **state)
+{
+    Race race = {0};
+
+    (void)state;
+    race_with_cpu_on(&race, force_target);
+    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
+    assert_int_equal(power_of(&race.f, TARGET), VCPUHP_POWER_OFF);
+    assert_int_equal(fake_mappings(), 2);
+    end(&race.f);
+}
+
+static gpointer request_for_ever(gpointer data)
+{
+    Race *race = data;
+
+    for (int i = 0; i < 20000; i++) {
+        vcpuhp_plug(race->f.hp, SPARE, 0, NULL, NULL);
+        if (i % 3)
+            vcpuhp_unplug(race->f.hp, SPARE, 0, NULL, NULL);
+        vcpuhp_unplug(race->f.hp, 1, 0, NULL, NULL);
+        if (i % 5 == 0)
+            vcpuhp_plug(race->f.hp, 1, 0, NULL, NULL);
+    }
+    g_atomic_pointer_set(&race->other, NULL);
+    return NULL;
+}
+
+static void resets_that_race_requests_leave_a_machine_that_starts(void **state)
+{
+    const VcpuhpEntry entry = {.address = ENTRY};
+    Race race = {.other = request_for_ever};
+    GThread *thread;
+
+    (void)state;
+    begin_running(&race.f, VCPUHP_KVM_PSCI_SPARSE);
+    thread = g_thread_new("requests", request_for_ever, &race);
+    while (g_atomic_pointer_get(&race.other)) {
+        uint64_t slot = 1, events;
+
+        vcpuhp_regs_read(race.f.hp, 0x18, &events, sizeof(events));
+        vcpuhp_regs_write(race.f.hp, REG_EJECT, &slot, sizeof(slot));
+        vcpuhp_stop(race.f.hp);
+        assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_EXIT_PARK);
+        assert_true(vcpuhp_reset(race.f.hp, NULL));
+        assert_true(vcpuhp_start(race.f.hp, &entry, NULL));
+        assert_non_null(vcpuhp_kvm_enter(race.f.hp, 0));
+    }
+    g_thread_join(thread);
+    assert_int_equal(power_of(&race.f, 0), VCPUHP_POWER_ON);
+    end(&race.f);
+}
+
 /* --- The interrupt and the reset --- */
 
 static void the_event_interrupt_is_an_spi_of_the_vgic(void **state)
@@ -1150,6 +1372,13 @@ int main(void)
         cmocka_unit_test(a_kick_before_kvm_run_makes_it_return),
         cmocka_unit_test(a_vcpu_called_off_before_its_thread_came_is_unmapped),
         cmocka_unit_test(a_kick_is_never_lost),
+        cmocka_unit_test(the_second_of_two_cpu_ons_at_once_is_on_pending),
+        cmocka_unit_test(a_vcpu_that_is_ejected_while_it_is_turned_on_never_runs),
+        cmocka_unit_test(a_vcpu_that_is_unplugged_while_it_is_turned_on_runs_until_it_is_ejected),
+        cmocka_unit_test(a_plug_that_races_an_eject_waits_until_the_vcpu_is_off),
+        cmocka_unit_test(a_vcpu_that_is_turned_on_while_the_machine_stops_never_runs),
+        cmocka_unit_test(a_vcpu_that_is_forced_out_while_it_is_turned_on_never_runs),
+        cmocka_unit_test(resets_that_race_requests_leave_a_machine_that_starts),
         cmocka_unit_test(the_event_interrupt_is_an_spi_of_the_vgic),
         cmocka_unit_test(an_interrupt_that_cannot_be_raised_is_told),
         cmocka_unit_test(after_a_reset_every_vcpu_can_run_again),
