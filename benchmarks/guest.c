@@ -64,9 +64,8 @@ static void print(Samples *samples)
 
 static void print_one(const char *key, double value)
 {
-    Samples samples = {.key = key, .n = 1, .values = {value}};
-
-    print(&samples);
+    printf("%s %.3f\n", key, value);
+    fflush(stdout);
 }
 
 /* --- Counts --- */
@@ -129,7 +128,7 @@ static void wait_online(Guest *guest, guint vcpu)
     guest_wait_output(guest, command, "1");
 }
 
-#define OST_TAKEN_IN "_OST 0x1, 0x0"
+#define OST_TAKEN_IN "check: success" /* of a Device or Bus Check */
 #define OST_EJECTED  "_OST 0x3, 0x0"
 /* Seconds for what the last step has left to do, before the next one is timed. */
 #define PAUSE 0.3
@@ -239,6 +238,32 @@ static void count_boot(Guest *guest)
 
 /* --- What is timed --- */
 
+/* What a guest command prints, as a number. */
+static double run_number(Guest *guest, const char *command)
+{
+    g_autofree char *output = guest_run(guest, NULL, "%s", command);
+
+    return g_ascii_strtod(output, NULL);
+}
+
+/* Of the time that the guest's kernel spends on each CPU that it can't bring up at boot, how much
+ * is the call of CPU_ON, there, back, and refused. Tracing from boot on takes time of its own, so
+ * the whole is another guest's. */
+static void time_refusals(Guest *guest, guint n_refused)
+{
+    Guest *traced = guest_boot(
+        "n64-traced",
+        "--vcpus 64 --enabled 1 --append trace_event=cpuhp:cpuhp_enter,cpuhp:cpuhp_exit");
+    double call = run_number(
+        traced, "awk 'begin { print $4 - begin; begin = 0 } /bringup_cpu/ { begin = $4 }' " TRACING
+                "/trace | sort -n | awk '{ calls[NR] = $1 } END { print calls[int(NR / 2)] }'");
+    double all = run_number(guest, "dmesg | awk -F '[][]' '/Bringing up secondary/ { begin = $2 } "
+                                   "/Brought up/ { print $2 - begin }'");
+
+    print_one("hypercalls.boot.share", call * n_refused / all);
+    guest_free(traced);
+}
+
 /*
  * The guest's own part of it, by its own clock: from its kernel's first notice, the event interrupt
  * or the marker of set_online(), to its call of CPU_ON.
@@ -253,13 +278,12 @@ static void trace(Guest *guest)
 
 static double traced(Guest *guest)
 {
-    g_autofree char *seconds =
-        guest_run(guest, NULL,
-                  "cd " TRACING "; awk '/ACPI:Ged|tracing_mark/ && !begin { begin = $4 } "
-                  "/bringup_cpu/ { end = $4 } END { printf \"%%.6f\", end - begin }' trace; "
-                  "echo >trace");
+    double seconds =
+        run_number(guest, "cd " TRACING "; awk '/ACPI:Ged|tracing_mark/ && !begin { begin = $4 } "
+                          "/bringup_cpu/ { end = $4 } END { printf \"%.6f\", end - begin }' trace; "
+                          "echo >trace");
 
-    return g_ascii_strtod(seconds, NULL) * G_USEC_PER_SEC;
+    return seconds * G_USEC_PER_SEC;
 }
 
 /* All of a round's are for the same CPU in the same guest, one after the other. */
@@ -336,6 +360,7 @@ int main(void)
     large = guest_boot("n64", "--vcpus 64 --enabled 1 --append vcpuhp.agent");
     count_single(small, "exits.add.n4", "exits.remove.n4");
     time_plug(small);
+    time_refusals(large, 63);
     /* Before vCPUs 4 … of it have ever been plugged. */
     time_replug(large);
     count_single(large, "exits.add.n64", "exits.remove.n64");

@@ -52,6 +52,7 @@ BEGIN {
     goal("replug.ratio", 1.1, "", "second plug to online / first")
 
     besides("mmio.instructions.cycle", "all six accesses of a plug and an unplug")
+    besides("hypercalls.boot.share", "the refused call in the guest kernel's try of a CPU, N = 64")
     besides("plug.ratio.shell", "as plug.ratio, but the shell's echo instead of the agent")
     besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, by its own clock")
     besides("plug.guest_share", "the guest's part of plug to online")

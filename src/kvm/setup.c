@@ -128,19 +128,26 @@ static bool create_vcpus(Kvm *kvm, GError **error)
     return true;
 }
 
-/* The tables and PSCI know the vCPU by the config's affinity. KVM keeps what is written here over
- * later resets. */
-static bool set_mpidr(const Kvm *kvm, uint32_t vcpu, GError **error)
+/*
+ * The tables and PSCI know a vCPU by the config's affinity. KVM keeps what is written here over
+ * later resets. It has one rule for all vCPUs, so only the last one is asked what it has by itself:
+ * to ask them all would be a good part of the whole set-up's time.
+ */
+static bool set_mpidrs(const Kvm *kvm, GError **error)
 {
-    uint64_t wanted = kvm->hp->config.mpidrs[vcpu];
-    int fd = kvm->vcpus[vcpu].fd;
+    const Config *config = &kvm->hp->config;
+    uint32_t last = config->n_vcpus - 1;
     uint64_t mpidr;
 
-    if (!kvm_get_reg(fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", &mpidr, error))
+    if (!kvm_get_reg(kvm->vcpus[last].fd, last, KVM_REG_MPIDR_EL1, "MPIDR_EL1", &mpidr, error))
         return false;
-    return (mpidr & MPIDR_AFFINITY) == wanted ||
-           kvm_set_reg(fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", (mpidr & ~MPIDR_AFFINITY) | wanted,
-                       error);
+    if (!config->custom_mpidrs && (mpidr & MPIDR_AFFINITY) == config->mpidrs[last])
+        return true;
+    for (uint32_t i = 0; i < config->n_vcpus; i++)
+        if (!kvm_set_reg(kvm->vcpus[i].fd, i, KVM_REG_MPIDR_EL1, "MPIDR_EL1",
+                         (mpidr & ~MPIDR_AFFINITY) | config->mpidrs[i], error))
+            return false;
+    return true;
 }
 
 static bool init_vcpus(Kvm *kvm, GError **error)
@@ -154,10 +161,8 @@ static bool init_vcpus(Kvm *kvm, GError **error)
             kvm_call(kvm->vcpus[i].fd, KVM_ARM_VCPU_FINALIZE, &sve, error,
                      "vCPU %u: KVM_ARM_VCPU_FINALIZE (SVE)", i) < 0)
             return false;
-        if (!set_mpidr(kvm, i, error))
-            return false;
     }
-    return true;
+    return set_mpidrs(kvm, error);
 }
 
 /* A vCPU without it fails its first KVM_RUN, be it years later. */

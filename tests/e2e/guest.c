@@ -346,16 +346,16 @@ static char *run(Guest *guest, int *ret_status, const char *command)
     g_autofree char *line = g_strdup_printf("c%u %s\n", ++guest->n_commands, command);
     g_autofree char *begin = g_strdup_printf("[[vcpuhp c%u begin]]\n", guest->n_commands);
     g_autofree char *end = g_strdup_printf("[[vcpuhp c%u end ", guest->n_commands);
-    gsize from, to;
+    gsize from, to, status;
     char *output;
 
     send_all(guest, &guest->console, line);
     wait_console(guest, begin);
     from = guest->console_position;
     to = wait_console(guest, end);
-    *ret_status =
-        (int)g_ascii_strtoll(guest->console_text->str + guest->console_position, NULL, 10);
-    wait_console(guest, "]]");
+    status = guest->console_position;
+    wait_console(guest, "]]"); /* then all of the number is there */
+    *ret_status = (int)g_ascii_strtoll(guest->console_text->str + status, NULL, 10);
     output = g_strndup(guest->console_text->str + from, to - from);
     return g_strchomp(output);
 }
