@@ -128,8 +128,7 @@ static void wait_online(Guest *guest, guint vcpu)
     guest_wait_output(guest, command, "1");
 }
 
-#define OST_TAKEN_IN "check: success" /* of a Device or Bus Check */
-#define OST_EJECTED  "_OST 0x3, 0x0"
+#define OST_EJECTED "_OST 0x3, 0x0"
 /* Seconds for what the last step has left to do, before the next one is timed. */
 #define PAUSE 0.3
 
@@ -189,7 +188,7 @@ static void count_single(Guest *guest, const char *add_key, const char *remove_k
 
         guest_skip_events(guest);
         g_free(guest_command(guest, "plug %u", vcpu));
-        wait_vcpu(guest, vcpu, OST_TAKEN_IN);
+        wait_vcpu(guest, vcpu, "_OST");
         add(&adds, count_accesses(guest) - before);
         wait_online(guest, vcpu);
 
@@ -214,7 +213,7 @@ static void count_burst(Guest *guest)
         guest_skip_events(guest);
         g_free(guest_command(guest, "plug 1-63"));
         for (guint k = 0; k < 63; k++)
-            guest_wait_event(guest, OST_TAKEN_IN);
+            guest_wait_event(guest, "check: success");
         add(&adds, (count_accesses(guest) - before) / 63.0);
 
         before = count_accesses(guest);

@@ -16,7 +16,7 @@
 #include <vcpuhp/kvm.h>
 
 #define N_VCPUS 256
-#define N_RUNS  21
+#define N_RUNS  41
 
 static void check(bool ok, const char *what)
 {
