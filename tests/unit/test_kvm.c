@@ -46,6 +46,11 @@ static void on_kick(uint32_t vcpu, void *opaque)
         fake_signal(vcpu);
 }
 
+static void on_irq(bool level, void *opaque)
+{
+    (void)level, (void)opaque;
+}
+
 static void on_event(const VcpuhpEvent *event, void *opaque)
 {
     Fixture *f = opaque;
@@ -384,6 +389,44 @@ static void second_setup_is_refused(void **state)
     assert_false(vcpuhp_kvm_setup(f.hp, &f.kvm, &error));
     assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
     assert_int_equal(fake.n_changes, n_changes);
+    end(&f);
+}
+
+static void a_filter_of_the_vmms_own_on_the_same_calls_is_an_error(void **state)
+{
+    struct kvm_smccc_filter filter = {
+        .base = PSCI_0_2_FN_AFFINITY_INFO, .nr_functions = 1, .action = KVM_SMCCC_FILTER_DENY};
+    struct kvm_device_attr attr = {.group = KVM_ARM_VM_SMCCC_CTRL,
+                                   .attr = KVM_ARM_VM_SMCCC_FILTER,
+                                   .addr = (uintptr_t)&filter};
+    g_autoptr(GError) error = NULL;
+    Fixture f;
+
+    (void)state;
+    begin(&f, &fake_modern_host, N_VCPUS);
+    assert_int_equal(ioctl(f.kvm.vm_fd, KVM_SET_DEVICE_ATTR, &attr), 0);
+    assert_false(try_setup(&f, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
+    assert_non_null(strstr(error->message, "SMCCC filter 0x84000002"));
+    assert_non_null(strstr(error->message, g_strerror(EEXIST)));
+    end(&f);
+}
+
+static void setup_after_start_is_refused(void **state)
+{
+    const VcpuhpEntry entry = {.address = ENTRY};
+    VcpuhpCallbacks with_irq = callbacks;
+    g_autoptr(GError) error = NULL;
+    Fixture f;
+
+    (void)state;
+    begin(&f, &fake_modern_host, N_VCPUS);
+    with_irq.irq_set = on_irq;
+    f.hp = vcpuhp_new(&f.config, &with_irq, &f, NULL);
+    assert_true(vcpuhp_start(f.hp, &entry, NULL));
+    assert_false(vcpuhp_kvm_setup(f.hp, &f.kvm, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
+    assert_int_equal(fake.n_changes, 0);
     end(&f);
 }
 
@@ -1340,6 +1383,8 @@ int main(void)
         cmocka_unit_test(more_vcpus_than_the_host_takes_are_refused_with_its_limit),
         cmocka_unit_test(bad_configs_are_refused_by_field_value_and_limit),
         cmocka_unit_test(second_setup_is_refused),
+        cmocka_unit_test(a_filter_of_the_vmms_own_on_the_same_calls_is_an_error),
+        cmocka_unit_test(setup_after_start_is_refused),
         cmocka_unit_test(each_ioctl_that_fails_is_named_and_leaves_nothing_open),
         cmocka_unit_test(without_setup_there_are_no_fds),
         cmocka_unit_test(a_vcpu_is_mapped_from_cpu_on_to_cpu_off_only),
