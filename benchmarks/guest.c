@@ -308,6 +308,7 @@ static void time_plug(Guest *guest)
         add(&floor, plugged_guest / agent_guest);
         add(&share, plugged_guest / plugged);
     }
+    g_free(guest_run(guest, NULL, "echo >" TRACING "/set_event"));
     print(&ratio);
     print(&shell_ratio);
     print(&floor);
