@@ -74,7 +74,8 @@ static G_GNUC_NO_INLINE void unlock_irq(Vcpuhp *hp)
     g_mutex_unlock(&hp->slots.lock);
     if (error)
         context_host_error(hp, hp->config.n_vcpus, error);
-    if (!hp->hands)
+    /* Without either, vcpuhp_kvm_setup() is still to come, and vcpuhp_start() does it. */
+    if (!hp->hands && hp->callbacks.irq_set)
         irq_sync(hp);
 }
 
@@ -392,6 +393,7 @@ bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **error)
                             error);
     enter(hp, &fx);
     result = slots_on(&hp->slots, 0, entry, &fx);
+    fx.irq = true; /* what was asked for before there was a line */
     leave(hp, &fx);
     if (result == ON_STOPPING)
         return refuse_order("vcpuhp_start", "the machine was stopped, and not reset", error);

@@ -412,6 +412,21 @@ static void a_filter_of_the_vmms_own_on_the_same_calls_is_an_error(void **state)
     end(&f);
 }
 
+static void a_plug_before_setup_raises_the_line_at_start(void **state)
+{
+    const VcpuhpEntry entry = {.address = ENTRY};
+    Fixture f;
+
+    (void)state;
+    begin(&f, &fake_modern_host, N_VCPUS);
+    f.hp = vcpuhp_new(&f.config, &callbacks, &f, NULL);
+    assert_true(vcpuhp_plug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_kvm_setup(f.hp, &f.kvm, NULL));
+    assert_true(vcpuhp_start(f.hp, &entry, NULL));
+    assert_true(fake.vgic.spis[f.config.irq].line);
+    end(&f);
+}
+
 static void setup_after_start_is_refused(void **state)
 {
     const VcpuhpEntry entry = {.address = ENTRY};
@@ -1384,6 +1399,7 @@ int main(void)
         cmocka_unit_test(bad_configs_are_refused_by_field_value_and_limit),
         cmocka_unit_test(second_setup_is_refused),
         cmocka_unit_test(a_filter_of_the_vmms_own_on_the_same_calls_is_an_error),
+        cmocka_unit_test(a_plug_before_setup_raises_the_line_at_start),
         cmocka_unit_test(setup_after_start_is_refused),
         cmocka_unit_test(each_ioctl_that_fails_is_named_and_leaves_nothing_open),
         cmocka_unit_test(without_setup_there_are_no_fds),
