@@ -282,9 +282,7 @@ static void each_request_has_ended_exactly_once(void **state)
 static int boot_again(void **state)
 {
     last_request = 0;
-    /* isolcpus: what isn't sent to CPU 3 doesn't run there. */
-    *state =
-        guest_boot("reboot", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent isolcpus=3\"");
+    *state = guest_boot("reboot", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
     return 0;
 }
 
@@ -295,7 +293,7 @@ static void hot_added_vcpus_stay_over_reboots(void **state)
     plug(guest, 2);
     plug(guest, 3);
     last_request = 2;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         guest_skip_events(guest);
         guest_send(guest, "reboot -f");
         guest_wait_event(guest, "all vCPUs have parked");
@@ -332,8 +330,17 @@ static void request_around_reboot(Guest *guest, When when, const char *what, con
         guest_wait_event(guest, "all vCPUs have parked");
     }
     guest_wait_ready(guest);
-    assert_outcome(guest, ids[0], "done");
-    assert_outcome(guest, ids[1], "done");
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *refused =
+            g_strdup_printf("request %u refused: the device is busy", ids[i]);
+
+        assert_outcome(guest, ids[i], NULL);
+        /* A kernel that already goes down for the reboot takes no CPU offline any more, and says
+         * so. Then it can be asked for again. */
+        if (guest_saw_event(guest, refused))
+            ids[i] = last_request = request(guest, "%s %u", what, 2 + i);
+        assert_outcome(guest, ids[i], "done");
+    }
     assert_masks(guest, "0-3", "0-3", masks, masks);
     assert_quiet_dmesg(guest);
 }
@@ -366,29 +373,6 @@ static void an_unplug_just_after_a_reboot_is_not_lost(void **state)
 static void a_plug_just_after_a_reboot_is_not_lost(void **state)
 {
     request_around_reboot(*state, AFTER, "plug", "0,2-3");
-}
-
-/* The guest believes that the CPU runs, but whatever it has there is gone; that is what force is,
- * and the machine goes on. */
-static void force_parks_a_running_vcpu_and_a_reboot_heals_it(void **state)
-{
-    Guest *guest = *state;
-
-    guest_skip_events(guest);
-    g_free(guest_command(guest, "force 3"));
-    guest_wait_event(guest, "vCPU 3: off");
-    guest_wait_event(guest, "vCPU 3: removed by force");
-    assert_info(guest, 3, "disabled, off", NULL);
-    assert_output(guest, "alive", "echo alive");
-    /* An orderly reboot would wait for the CPU. */
-    guest_send(guest, "echo b >/proc/sysrq-trigger");
-    guest_wait_ready(guest);
-    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
-    plug(guest, 3);
-    last_request++;
-    assert_masks(guest, "0-3", "0-3", "0,2-3", "0,2-3");
-    assert_works(guest, 3);
-    assert_quiet_dmesg(guest);
 }
 
 /* --- The guest restarts itself, without the machine --- */
@@ -807,7 +791,6 @@ static int run_reboots(void)
         cmocka_unit_test(a_plug_during_a_reboot_is_not_lost),
         cmocka_unit_test(an_unplug_just_after_a_reboot_is_not_lost),
         cmocka_unit_test(a_plug_just_after_a_reboot_is_not_lost),
-        cmocka_unit_test(force_parks_a_running_vcpu_and_a_reboot_heals_it),
         cmocka_unit_test(all_that_took_ten_reboots_in_one_process),
         cmocka_unit_test(each_request_has_ended_exactly_once),
     };
