@@ -3,8 +3,8 @@
  * ASL's words in C (ACPI 6.5, 19.6), as many as are needed. All of them write to the GByteArray
  * that is called aml where they are used.
  *
- *     Method ("CSTA", 1, NotSerialized) {              Method (CSTA, 1, NotSerialized) {
- *         Return(DerefOf(Index("STAB", Arg0)));            Return (DerefOf (Index (STAB, Arg0)))
+ *     Method ("CEJ0", 1, NotSerialized) {              Method (CEJ0, 1, NotSerialized) {
+ *         Store(STA_DISABLED, Index("STAB", Arg0));        Store (0x0D, Index (STAB, Arg0))
  *     }                                                }
  *
  * Blocks are followed by braces. A term may be an integer, a string, which is an object's name or
@@ -58,6 +58,8 @@ enum { QWordAcc = 4, NoLock = 0, WriteAsZeros = 2 << 5 };
 #define NameBuffer(name, data, size) aml_name_buffer(aml, name, data, size)
 #define FieldUnit(name, bits)        aml_field_unit(aml, name, bits)
 #define FieldGap(bits)               aml_field_unit(aml, NULL, bits)
+#define CreateByteField(buffer, byte, name) \
+    aml_append(aml, ASL_OP3(0x8c, buffer, byte, name))
 #define OperationRegion(name, space, offset, size) \
     aml_operation_region(aml, name, space, offset, size)
 

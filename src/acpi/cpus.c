@@ -63,8 +63,9 @@ static void registers(const Config *config, GByteArray *aml)
     }
 }
 
-/* STAB: what _STA of each vCPU says, so that OSPM, which evaluates _STA of all of them again and
- * again, needs no register for it. _INI brings it up to date before OSPM looks at the vCPUs. */
+/* STAB: each vCPU's _STA is a byte of it, so that OSPM, which evaluates _STA of all of them again
+ * and again, needs no register and runs no method for it. _INI brings it up to date before OSPM
+ * looks at the vCPUs. */
 static void status_table(const Config *config, GByteArray *aml)
 {
     uint8_t status[VCPUHP_MAX_VCPUS];
@@ -93,11 +94,6 @@ static void status_table(const Config *config, GByteArray *aml)
             Do(ShiftRight(Local0, 1, Local0));
             Increment(Local1);
         }
-    }
-
-    /* CSTA (slot) */
-    Method ("CSTA", 1, NotSerialized) {
-        Return(DerefOf(Index("STAB", Arg0)));
     }
 }
 
@@ -183,9 +179,7 @@ static void cpu(const Config *config, uint32_t vcpu, GByteArray *aml)
         if (config->nodes)
             Name("_PXM", config->nodes[vcpu]);
         if (vcpu >= config->n_fixed) {
-            Method ("_STA", 0, NotSerialized) {
-                Return(Call("CSTA", vcpu));
-            }
+            CreateByteField("STAB", vcpu, "_STA");
             Method ("_EJ0", 1, NotSerialized) {
                 Do(Call("CEJ0", vcpu));
             }

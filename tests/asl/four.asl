@@ -25,7 +25,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 EN00, 64            // enabled vCPUs, a bit each
             }
 
-            // What _STA of each vCPU says
+            // Each vCPU's _STA is a byte of it
             Name (STAB, Buffer () { 0x0F, 0x0D, 0x0D, 0x0D })
 
             Method (_INI)
@@ -44,12 +44,6 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                     Local0 >>= 1
                     Local1++
                 }
-            }
-
-            // CSTA (vCPU)
-            Method (CSTA, 1)
-            {
-                Return (DerefOf (STAB [Arg0]))
             }
 
             // CTFY (vCPU, notification), in groups of 16
@@ -116,7 +110,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
-                Method (_STA) { Return (CSTA (1)) }
+                CreateByteField (STAB, 1, _STA)
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -125,7 +119,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
-                Method (_STA) { Return (CSTA (2)) }
+                CreateByteField (STAB, 2, _STA)
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }
@@ -134,7 +128,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 3)
-                Method (_STA) { Return (CSTA (3)) }
+                CreateByteField (STAB, 3, _STA)
                 Method (_EJ0, 1) { CEJ0 (3) }
                 Method (_OST, 3) { COST (3, Arg0, Arg1) }
             }

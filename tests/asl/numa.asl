@@ -43,11 +43,6 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 }
             }
 
-            Method (CSTA, 1)
-            {
-                Return (DerefOf (STAB [Arg0]))
-            }
-
             Method (CTFY, 2)
             {
                 Local0 = Arg0 >> 4
@@ -109,7 +104,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
                 Name (_PXM, 0)
-                Method (_STA) { Return (CSTA (1)) }
+                CreateByteField (STAB, 1, _STA)
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -119,7 +114,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
                 Name (_PXM, 1)
-                Method (_STA) { Return (CSTA (2)) }
+                CreateByteField (STAB, 2, _STA)
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }

@@ -41,11 +41,10 @@ static void G_GNUC_PRINTF(1, 2) say(const char *format, ...)
 static void show_masks(Guest *guest, const char *enabled_and_online)
 {
     static const char command[] =
-        "cd /sys/devices/system/cpu; for mask in possible present enabled "
-        "online; do echo -n \"$mask $(cat $mask)   \"; done";
-    g_autofree char *expected =
-        g_strdup_printf("possible 0-3   present 0-3   enabled %s   online %s", enabled_and_online,
-                        enabled_and_online);
+        "cd /sys/devices/system/cpu; for mask in possible enabled online; do "
+        "echo -n \"$mask $(cat $mask)   \"; done";
+    g_autofree char *expected = g_strdup_printf("possible 0-3   enabled %s   online %s",
+                                                enabled_and_online, enabled_and_online);
 
     guest_wait_output(guest, command, expected);
     say("    masks          %s", expected);
@@ -64,15 +63,17 @@ static void command(Guest *guest, const char *text)
     g_free(guest_command(guest, "%s", text));
 }
 
-/* Linux tries every possible CPU at boot, before it looks which of them are enabled. */
+/* Linux tries every CPU that is present at boot, before it looks which of them are enabled. Until
+ * 7.2 these were all. */
 static void show_denied(Guest *guest)
 {
+    g_autofree char *present = guest_run(guest, NULL, "cat /sys/devices/system/cpu/present");
     gint64 n_denied = guest_info(guest, "counter cpu_on.denied");
     gint64 n_done = guest_info(guest, "counter cpu_on.done");
 
-    if (n_denied != 3 || n_done != 0)
-        guest_fail(guest, "not just each of the three disabled vCPUs was denied CPU_ON");
-    for (int vcpu = 1; vcpu < 4; vcpu++) {
+    if (n_denied != (strcmp(present, "0") ? 3 : 0) || n_done != 0)
+        guest_fail(guest, "not just each of the disabled vCPUs that Linux tried was denied CPU_ON");
+    for (int vcpu = 1; vcpu <= n_denied; vcpu++) {
         g_autofree char *event =
             g_strdup_printf("vCPU %d: CPU_ON denied: it is disabled (1x)", vcpu);
 

@@ -21,21 +21,22 @@ static void guest_kernel_can_hotplug(void **state)
     assert_true(major > 6 || (major == 6 && minor >= 11));
 }
 
-static void all_are_present_and_one_is_enabled_at_boot(void **state)
+static void all_are_possible_and_one_is_enabled_at_boot(void **state)
 {
-    assert_masks(*state, "0-3", "0-3", "0", "0");
+    assert_masks(*state, "0-3", "0", "0");
 }
 
-/* Linux tries every possible CPU at boot, before it looks at _STA. */
+/* Linux tries every CPU that is present at boot, before it looks at _STA. */
 static void cpu_on_of_a_disabled_vcpu_is_denied(void **state)
 {
     Guest *guest = *state;
+    bool tried = has_all_present(guest, "0-3");
 
-    assert_true(guest_saw_event(guest, "vCPU 1: CPU_ON denied"));
-    assert_true(guest_saw_event(guest, "vCPU 2: CPU_ON denied"));
-    assert_true(guest_saw_event(guest, "vCPU 3: CPU_ON denied"));
+    assert_int_equal(guest_saw_event(guest, "vCPU 1: CPU_ON denied"), tried);
+    assert_int_equal(guest_saw_event(guest, "vCPU 2: CPU_ON denied"), tried);
+    assert_int_equal(guest_saw_event(guest, "vCPU 3: CPU_ON denied"), tried);
     assert_false(guest_saw_event(guest, "vCPU 2: on"));
-    assert_int_equal(guest_info(guest, "counter cpu_on.denied"), 3);
+    assert_int_equal(guest_info(guest, "counter cpu_on.denied"), tried ? 3 : 0);
     assert_int_equal(guest_info(guest, "counter cpu_on.done"), 0);
 }
 
@@ -69,7 +70,7 @@ static void a_plugged_vcpu_is_enabled_and_comes_online(void **state)
     guest_wait_event(guest, "vCPU 2: _OST 0x1, 0x0: device check: success");
     guest_wait_event(guest, "vCPU 2: request 1 done");
     guest_wait_event(guest, "vCPU 2: on");
-    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
+    assert_masks(guest, "0-3", "0,2", "0,2");
     assert_int_equal(guest_info(guest, "threads"), 2);
 }
 
@@ -110,7 +111,7 @@ static void nonsense_in_the_monitor_is_refused(void **state)
 
 static void refused_commands_changed_nothing(void **state)
 {
-    assert_masks(*state, "0-3", "0-3", "0,2", "0,2");
+    assert_masks(*state, "0-3", "0,2", "0,2");
     assert_int_equal(guest_info(*state, "counter irq_raised"), 1);
 }
 
@@ -127,17 +128,17 @@ static void an_unplugged_vcpu_is_ejected(void **state)
     guest_wait_event(guest, "vCPU 2: ejected");
     guest_wait_event(guest, "vCPU 2: request 2 done");
     guest_wait_event(guest, "vCPU 2: _OST 0x3, 0x0: eject request: success");
-    assert_masks(guest, "0-3", "0-3", "0", "0");
+    assert_masks(guest, "0-3", "0", "0");
     a_disabled_vcpu_has_no_thread_and_no_mapping(state);
 }
 
 static void it_can_be_plugged_again(void **state)
 {
     plug(*state, 2);
-    assert_masks(*state, "0-3", "0-3", "0,2", "0,2");
+    assert_masks(*state, "0-3", "0,2", "0,2");
     assert_works(*state, 2);
     unplug(*state, 2);
-    assert_masks(*state, "0-3", "0-3", "0", "0");
+    assert_masks(*state, "0-3", "0", "0");
 }
 
 static void the_guest_has_nothing_to_complain_of(void **state)
@@ -156,7 +157,7 @@ static void requests_before_the_guest_is_up_are_pending_and_not_lost(void **stat
     g_free(guest_command(guest, "plug 3"));
     assert_refused(guest, "plug 3", "vCPU 3", "open request", "1", NULL);
     guest_wait_ready(guest);
-    assert_masks(guest, "0-3", "0-3", "0,3", "0,3");
+    assert_masks(guest, "0-3", "0,3", "0,3");
     assert_works(guest, 3);
     assert_quiet_dmesg(guest);
 }
@@ -168,10 +169,10 @@ static void cold_plugged_for_good_stays(void **state)
     Guest *guest = guest_boot("fixed", "--vcpus 4 --enabled 2 --append vcpuhp.agent");
 
     *state = guest;
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
     assert_refused(guest, "unplug 1", "vCPU 1", "for good", NULL);
     plug(guest, 3);
-    assert_masks(guest, "0-3", "0-3", "0-1,3", "0-1,3");
+    assert_masks(guest, "0-3", "0-1,3", "0-1,3");
     assert_quiet_dmesg(guest);
 }
 
@@ -181,9 +182,9 @@ static void cold_plugged_and_removable_goes(void **state)
         guest_boot("removable", "--vcpus 4 --enabled 2 --coldplug removable --append vcpuhp.agent");
 
     *state = guest;
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
     unplug(guest, 1);
-    assert_masks(guest, "0-3", "0-3", "0", "0");
+    assert_masks(guest, "0-3", "0", "0");
     assert_quiet_dmesg(guest);
 }
 
@@ -195,7 +196,7 @@ static void caches_are_shared_as_the_config_says(void **state)
     *state = guest;
     plug(guest, 1);
     plug(guest, 3);
-    assert_masks(guest, "0-3", "0-3", "0-1,3", "0-1,3");
+    assert_masks(guest, "0-3", "0-1,3", "0-1,3");
     /* KVM shows the guest no data cache on level 1, so index1 is level 2. */
     assert_output(guest, "2 8192K 0-1",
                   "cd /sys/devices/system/cpu/cpu1/cache/index1; "
@@ -222,7 +223,7 @@ int main(void)
 {
     const struct CMUnitTest hotplug[] = {
         cmocka_unit_test(guest_kernel_can_hotplug),
-        cmocka_unit_test(all_are_present_and_one_is_enabled_at_boot),
+        cmocka_unit_test(all_are_possible_and_one_is_enabled_at_boot),
         cmocka_unit_test(cpu_on_of_a_disabled_vcpu_is_denied),
         cmocka_unit_test(a_disabled_vcpu_has_no_thread_and_no_mapping),
         cmocka_unit_test(a_plugged_vcpu_is_enabled_and_comes_online),

@@ -39,7 +39,7 @@ static void unplug_while_hotplug_is_switched_off_is_refused(void **state)
     assert_outcome(guest, id, "refused: eject is not supported by the OS");
     assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x80", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >/sys/firmware/acpi/hotplug/processor/enabled"));
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
 }
 
 static void unplug_of_the_last_online_cpu_is_refused(void **state)
@@ -54,14 +54,14 @@ static void unplug_of_the_last_online_cpu_is_refused(void **state)
     assert_outcome(guest, id, "refused: the device is busy");
     assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x82", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >" CPUS "cpu0/online"));
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
     assert_works(guest, 0);
 }
 
 static void what_was_refused_can_be_asked_for_again(void **state)
 {
     unplug(*state, 1);
-    assert_masks(*state, "0-3", "0-3", "0", "0");
+    assert_masks(*state, "0-3", "0", "0");
 }
 
 /* The path of a vCPU's device in sysfs, by its _UID. */
@@ -79,9 +79,9 @@ static void an_eject_that_the_guest_begins_is_told_apart(void **state)
     guest_wait_event(guest, "vCPU 1: ejected");
     guest_wait_event(guest, "vCPU 1: _OST 0x103, 0x0: eject begun by the guest: success");
     assert_info(guest, 1, "disabled, off", "last _OST 0x103, 0x0", NULL);
-    assert_masks(guest, "0-3", "0-3", "0", "0");
+    assert_masks(guest, "0-3", "0", "0");
     plug(guest, 1);
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
 }
 
 /* A guest without ACPI hotplug: its driver of the event device is taken away. */
@@ -130,7 +130,7 @@ static void a_request_waits_for_a_guest_that_listens_later(void **state)
 
     g_free(guest_run(guest, NULL, "echo ACPI0013:00 >" GED "bind"));
     assert_outcome(guest, id, "done");
-    assert_masks(guest, "0-3", "0-3", "0-2", "0-2");
+    assert_masks(guest, "0-3", "0-2", "0-2");
 }
 
 static void a_request_that_was_seen_cannot_be_cancelled(void **state)
@@ -142,7 +142,7 @@ static void a_request_that_was_seen_cannot_be_cancelled(void **state)
     guest_wait_event(guest, "seen by the guest");
     assert_refused(guest, cancel, NULL);
     assert_outcome(guest, id, "done");
-    assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+    assert_masks(guest, "0-3", "0-1", "0-1");
 }
 
 /* Nothing of it is running in the guest, so the guest doesn't suffer. */
@@ -223,12 +223,12 @@ static void bursts_are_carried_out_one_by_one(void **state)
         last_request = first + 1;
         for (unsigned id = first; id <= last_request; id++)
             assert_outcome(guest, id, "done");
-        assert_masks(guest, "0-3", "0-3", "0-3", "0-3");
+        assert_masks(guest, "0-3", "0-3", "0-3");
         first = request(guest, "unplug 2-3");
         last_request = first + 1;
         for (unsigned id = first; id <= last_request; id++)
             assert_outcome(guest, id, "done");
-        assert_masks(guest, "0-3", "0-3", "0-1", "0-1");
+        assert_masks(guest, "0-3", "0-1", "0-1");
     }
 }
 
@@ -298,7 +298,7 @@ static void hot_added_vcpus_stay_over_reboots(void **state)
         guest_send(guest, "reboot -f");
         guest_wait_event(guest, "all vCPUs have parked");
         guest_wait_ready(guest);
-        assert_masks(guest, "0-3", "0-3", "0,2-3", "0,2-3");
+        assert_masks(guest, "0-3", "0,2-3", "0,2-3");
         assert_int_equal(guest_info(guest, "threads"), 3);
         assert_quiet_dmesg(guest);
     }
@@ -341,7 +341,7 @@ static void request_around_reboot(Guest *guest, When when, const char *what, con
             ids[i] = last_request = request(guest, "%s %u", what, 2 + i);
         assert_outcome(guest, ids[i], "done");
     }
-    assert_masks(guest, "0-3", "0-3", masks, masks);
+    assert_masks(guest, "0-3", masks, masks);
     assert_quiet_dmesg(guest);
 }
 
@@ -414,18 +414,18 @@ static void a_kernel_started_by_kexec_finds_hot_added_vcpus(void **state)
 
     *state = guest;
     plug(guest, 2);
-    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
+    assert_masks(guest, "0-3", "0,2", "0,2");
     guest_skip_events(guest);
     guest_send(guest, "/inside kexec /Image /initrd");
     guest_wait_event(guest, "vCPU 2: off");
     guest_wait_event(guest, "vCPU 2: on");
     guest_wait_ready(guest);
     assert_false(guest_saw_event(guest, "all vCPUs have parked"));
-    assert_masks(guest, "0-3", "0-3", "0,2", "0,2");
+    assert_masks(guest, "0-3", "0,2", "0,2");
     plug(guest, 3);
     assert_works(guest, 3);
     unplug(guest, 2);
-    assert_masks(guest, "0-3", "0-3", "0,3", "0,3");
+    assert_masks(guest, "0-3", "0,3", "0,3");
     assert_quiet_dmesg(guest);
 }
 
@@ -487,7 +487,7 @@ static void a_guest_with_a_device_tree_has_the_enabled_vcpus(void **state)
     Guest *guest = guest_boot("fdt", "--fdt --pmu --vcpus 4 --enabled 2 --append quiet");
 
     *state = guest;
-    assert_masks(guest, "0-1", "0-1", "0-1", "0-1");
+    assert_masks(guest, "0-1", "0-1", "0-1");
     assert_output(guest, "2", "ls -d /proc/device-tree/cpus/cpu@* | wc -l");
     assert_works(guest, 1);
     assert_quiet_dmesg(guest);

@@ -144,11 +144,11 @@ static void bytes_are_those_of_the_first_release(void **state)
         {"7b298cf0189ff3aa788f3cba7718de837ce200e473ea46db007276bd3c479725",
          "53d57f7fecab746b9ae67b3f3cba3bf46627b799ffea3a1d1a8b53c03eb1d55f",
          "5cff44109a48dd9caea11370a8c87077fdc3f41742fb213dafe2542ba0406bd7",
-         "062cf80f5c0fcd76d77847a0e03aa5e3d304800f4f9d735652b2c396f988e3ea"},
+         "add10277ee967f2975e4435bdeb1e2c10336970fea6d71f491ad7652af57c484"},
         {"e1ecad9cad9b32a1316c40623889484d9f9c12fb7a5a7928d994e42d513954b1",
          "c6b86d32ae4e68c145f0f231756c0dfd3fc858e7d4bee8d59e3382ccc8edc463",
          "f7ea62fad098252245274128a3d76725fe61ace3b9a6cba6b0ea5de954adb8aa",
-         "1a7743778bba2aabbd02692d42580051156079faadcb33511dd4c9a2e96d74b5"},
+         "871058b48962e0d7d32d8ef80fd9fead22c33ac6e41451498fe7039dbda7a6af"},
     };
 
     (void)state;
