@@ -11,7 +11,7 @@
 #include "../tests/e2e/guest.h"
 
 #define N_COUNTS 5  /* rounds of what is counted: they should all be alike */
-#define N_TIMES  20 /* of what is timed */
+#define N_TIMES  30 /* of what is timed */
 
 #define TRACING "/sys/kernel/tracing"
 
@@ -264,25 +264,41 @@ static void time_refusals(Guest *guest, guint n_refused)
 }
 
 /*
- * The guest's own part of it, by its own clock: from its kernel's first notice, the event interrupt
- * or the marker of set_online(), to its call of CPU_ON.
+ * The guest's own part of it, from its kernel's first notice, the event interrupt or the marker of
+ * set_online(), to its call of CPU_ON.
  */
+typedef struct GuestPart {
+    double us;           /* by the guest's clock */
+    double rcu_waits;    /* RCU grace periods that its kernel waited for */
+    double lock_retries; /* times that the agent slept because the hotplug lock was taken */
+} GuestPart;
+
 static void trace(Guest *guest)
 {
     g_free(guest_run(guest, NULL,
-                     "cd " TRACING " && echo irq:irq_handler_entry cpuhp:cpuhp_enter >set_event && "
+                     "cd " TRACING " && echo p:waits/rcu synchronize_rcu >kprobe_events && "
+                     "echo p:waits/lock msleep >>kprobe_events && "
+                     "echo irq:irq_handler_entry cpuhp:cpuhp_enter waits >set_event && "
                      "echo 'name ~ \"ACPI:Ged\"' >events/irq/irq_handler_entry/filter && "
                      "echo >trace"));
 }
 
-static double traced(Guest *guest)
+/* Of what happened since this was asked last. */
+static GuestPart traced(Guest *guest)
 {
-    double seconds =
-        run_number(guest, "cd " TRACING "; awk '/ACPI:Ged|tracing_mark/ && !begin { begin = $4 } "
-                          "/bringup_cpu/ { end = $4 } END { printf \"%.6f\", end - begin }' trace; "
-                          "echo >trace");
+    g_autofree char *output =
+        guest_run(guest, NULL,
+                  "cd " TRACING "; awk '/ACPI:Ged|tracing_mark/ && !begin { begin = $4 } "
+                  "begin && !end && / rcu: / { rcu++ } begin && !end && / lock: / { lock++ } "
+                  "/bringup_cpu/ { end = $4 } END { printf \"%%.6f %%d %%d\", end - begin, rcu, "
+                  "lock }' trace;"
+                  " echo >trace");
+    GuestPart part;
 
-    return seconds * G_USEC_PER_SEC;
+    if (sscanf(output, "%lf %lf %lf", &part.us, &part.rcu_waits, &part.lock_retries) != 3)
+        guest_fail(guest, output);
+    part.us *= G_USEC_PER_SEC;
+    return part;
 }
 
 /* All of a round's are for the same CPU in the same guest, one after the other. */
@@ -290,34 +306,46 @@ static void time_plug(Guest *guest)
 {
     Samples ratio = {.key = "plug.ratio"}, shell_ratio = {.key = "plug.ratio.shell"};
     Samples floor = {.key = "plug.ratio.guest"}, share = {.key = "plug.guest_share"};
+    Samples rcu_waits = {.key = "plug.rcu_waits"}, retries = {.key = "plug.lock_retries"};
+    Samples agent_rcu_waits = {.key = "online.rcu_waits"};
+    Samples agent_retries = {.key = "online.lock_retries"};
 
     trace(guest);
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 1 + i % 3;
-        double plugged, plugged_guest, agent, agent_guest, shell;
+        double plugged, agent, shell;
+        GuestPart plugged_part, agent_part;
 
         plugged = plug(guest, vcpu);
-        plugged_guest = traced(guest);
+        plugged_part = traced(guest);
         agent = set_online(guest, vcpu, by_agent);
-        agent_guest = traced(guest);
+        agent_part = traced(guest);
         shell = set_online(guest, vcpu, by_shell);
         unplug(guest, vcpu);
         traced(guest);
         add(&ratio, plugged / agent);
         add(&shell_ratio, plugged / shell);
-        add(&floor, plugged_guest / agent_guest);
-        add(&share, plugged_guest / plugged);
+        add(&floor, plugged_part.us / agent_part.us);
+        add(&share, plugged_part.us / plugged);
+        add(&rcu_waits, plugged_part.rcu_waits);
+        add(&retries, plugged_part.lock_retries);
+        add(&agent_rcu_waits, agent_part.rcu_waits);
+        add(&agent_retries, agent_part.lock_retries);
     }
     g_free(guest_run(guest, NULL, "echo >" TRACING "/set_event"));
     print(&ratio);
     print(&shell_ratio);
     print(&floor);
     print(&share);
+    print(&rcu_waits);
+    print(&agent_rcu_waits);
+    print(&retries);
+    print(&agent_retries);
 }
 
-static void time_scaling(Guest *small, Guest *large)
+static void time_scaling(const char *key, Guest *small, Guest *large)
 {
-    Samples ratio = {.key = "plug.scaling"};
+    Samples ratio = {.key = key};
 
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 1 + i % 3;
@@ -354,9 +382,11 @@ int main(void)
 
     count_boot(huge);
     count_single(huge, "exits.add.n512", "exits.remove.n512");
-    guest_free(huge);
 
     small = guest_boot("n4", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    time_scaling("plug.scaling.n512", small, huge);
+    guest_free(huge);
+
     large = guest_boot("n64", "--vcpus 64 --enabled 1 --append vcpuhp.agent");
     count_single(small, "exits.add.n4", "exits.remove.n4");
     time_plug(small);
@@ -364,7 +394,7 @@ int main(void)
     /* Before vCPUs 4 … of it have ever been plugged. */
     time_replug(large);
     count_single(large, "exits.add.n64", "exits.remove.n64");
-    time_scaling(small, large);
+    time_scaling("plug.scaling", small, large);
     guest_free(small);
     count_burst(large);
     guest_free(large);

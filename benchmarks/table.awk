@@ -56,6 +56,11 @@ BEGIN {
     besides("plug.ratio.shell", "as plug.ratio, but the shell's echo instead of the agent")
     besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, by its own clock")
     besides("plug.guest_share", "the guest's part of plug to online")
+    besides("plug.rcu_waits", "grace periods that the guest's part waits for: plug")
+    besides("online.rcu_waits", "the same: online alone")
+    besides("plug.lock_retries", "sleeps of the agent while the hotplug lock is taken: plug")
+    besides("online.lock_retries", "the same: online alone")
+    besides("plug.scaling.n512", "as plug.scaling, N = 512 / N = 4")
 }
 
 {
