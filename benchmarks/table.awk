@@ -54,7 +54,7 @@ BEGIN {
     besides("mmio.instructions.cycle", "all six accesses of a plug and an unplug")
     besides("hypercalls.boot.share", "the refused call in the guest kernel's try of a CPU, N = 64")
     besides("plug.ratio.shell", "as plug.ratio, but the shell's echo instead of the agent")
-    besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, by its own clock")
+    besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, without its accesses")
     besides("plug.guest_share", "the guest's part of plug to online")
     besides("plug.rcu_waits", "grace periods that the guest's part waits for: plug")
     besides("online.rcu_waits", "the same: online alone")
