@@ -276,7 +276,9 @@ typedef struct GuestPart {
 
 static void trace(Guest *guest)
 {
-    g_free(guest_run(guest, NULL,
+    int status;
+
+    g_free(guest_run(guest, &status,
                      "cd " TRACING " && echo p:plug/rcu synchronize_rcu >kprobe_events && "
                      "echo p:plug/retry msleep >>kprobe_events && "
                      "echo p:plug/access acpi_ex_system_memory_space_handler >>kprobe_events && "
@@ -284,6 +286,8 @@ static void trace(Guest *guest)
                      "echo irq:irq_handler_entry cpuhp:cpuhp_enter plug >set_event && "
                      "echo 'name ~ \"ACPI:Ged\"' >events/irq/irq_handler_entry/filter && "
                      "echo >trace"));
+    if (status)
+        guest_fail(guest, "its kernel lacks an event that is to be traced");
 }
 
 /* Of what happened since this was asked last. */

@@ -70,20 +70,20 @@ static void arm(Slots *slots, int64_t when, Effects *fx)
 
 static void set_status(Slots *slots, uint32_t vcpu, uint8_t bits, Effects *fx)
 {
-    uint8_t new = bits & ~slots->table[vcpu].status;
+    uint8_t added = bits & ~slots->table[vcpu].status;
     uint64_t mask = 1ULL << (vcpu % 64);
     bool was_raised = slots->n_raised > 0;
 
-    slots->table[vcpu].status |= new;
-    if (new &SLOT_ENABLED)
+    slots->table[vcpu].status |= added;
+    if (added & SLOT_ENABLED)
         slots->enabled[vcpu / 64] |= mask;
-    if (new &SLOT_FW_REMOVE)
+    if (added & SLOT_FW_REMOVE)
         slots->fw_remove[vcpu / 64] |= mask;
-    if (new &SLOT_INSERT) {
+    if (added & SLOT_INSERT) {
         slots->insert[vcpu / 64] |= mask;
         slots->n_raised++;
     }
-    if (new &SLOT_REMOVE) {
+    if (added & SLOT_REMOVE) {
         slots->remove[vcpu / 64] |= mask;
         slots->n_raised++;
     }

@@ -16,7 +16,7 @@
 /* A guest access causes at most 4 events a slot, on at most 4 slots. */
 #define EFFECTS_MAX_EVENTS 16
 
-/* What is to be done once the lock is dropped, in this order. */
+/* What is to be done when the lock is dropped, in this order. */
 typedef struct Effects {
     bool irq;                   /* the event interrupt's level may have changed */
     bool timer;                 /* slots->wake has changed */

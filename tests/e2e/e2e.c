@@ -27,7 +27,7 @@ static void all_are_possible_and_one_is_enabled_at_boot(void **state)
 }
 
 /* Linux tries every CPU that is present at boot, before it looks at _STA. */
-static void cpu_on_of_a_disabled_vcpu_is_denied(void **state)
+static void what_linux_tries_at_boot_is_denied(void **state)
 {
     Guest *guest = *state;
     bool tried = has_all_present(guest, "0-3");
@@ -224,7 +224,7 @@ int main(void)
     const struct CMUnitTest hotplug[] = {
         cmocka_unit_test(guest_kernel_can_hotplug),
         cmocka_unit_test(all_are_possible_and_one_is_enabled_at_boot),
-        cmocka_unit_test(cpu_on_of_a_disabled_vcpu_is_denied),
+        cmocka_unit_test(what_linux_tries_at_boot_is_denied),
         cmocka_unit_test(a_disabled_vcpu_has_no_thread_and_no_mapping),
         cmocka_unit_test(a_plugged_vcpu_is_enabled_and_comes_online),
         cmocka_unit_test(a_plugged_vcpu_works),

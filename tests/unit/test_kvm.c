@@ -1138,6 +1138,13 @@ static void the_second_of_two_cpu_ons_at_once_is_on_pending(void **state)
     end(&race.f);
 }
 
+static void assert_target_never_runs(Race *race)
+{
+    assert_null(vcpuhp_kvm_enter(race->f.hp, TARGET));
+    assert_int_equal(power_of(&race->f, TARGET), VCPUHP_POWER_OFF);
+    assert_int_equal(fake_mappings(), 2);
+}
+
 static gpointer eject_target(gpointer data)
 {
     uint64_t slot = TARGET;
@@ -1152,9 +1159,7 @@ static void a_vcpu_that_is_ejected_while_it_is_turned_on_never_runs(void **state
 
     (void)state;
     race_with_cpu_on(&race, eject_target);
-    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
-    assert_int_equal(power_of(&race.f, TARGET), VCPUHP_POWER_OFF);
-    assert_int_equal(fake_mappings(), 2);
+    assert_target_never_runs(&race);
     call_cpu_on(&race);
     assert_int_equal(race.result, PSCI_RET_DENIED);
     end(&race.f);
@@ -1254,9 +1259,7 @@ static void a_vcpu_that_is_forced_out_while_it_is_turned_on_never_runs(void **st
 
     (void)state;
     race_with_cpu_on(&race, force_target);
-    assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
-    assert_int_equal(power_of(&race.f, TARGET), VCPUHP_POWER_OFF);
-    assert_int_equal(fake_mappings(), 2);
+    assert_target_never_runs(&race);
     end(&race.f);
 }
 
