@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <vcpuhp/acpi.h>
+#include <vcpuhp/regs.h>
 #include <vcpuhp/psci.h>
 
 /* docs/register-block.md */
@@ -81,10 +82,10 @@ static void write_register(Vcpuhp *hp, uint64_t offset, uint64_t value)
 /* What a guest does for a plug and an unplug, with the requests in between. */
 static void cycle(Vcpuhp *hp, uint32_t vcpu)
 {
-    vcpuhp_plug(hp, vcpu, 0, NULL, NULL);
+    vcpuhp_plug(hp, vcpu, 0, 0, NULL, NULL);
     read_event(hp, vcpu);
     write_register(hp, REG_OST, vcpu | OST_INSERT);
-    vcpuhp_unplug(hp, vcpu, 0, NULL, NULL);
+    vcpuhp_unplug(hp, vcpu, 0, 0, NULL, NULL);
     read_event(hp, vcpu);
     write_register(hp, REG_OST, vcpu | OST_EJECT | 0x84ULL << 32);
     write_register(hp, REG_EJECT, vcpu);
@@ -125,7 +126,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    static const VcpuhpCallbacks callbacks = {on_start, on_kick, on_irq, on_event};
+    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), on_start, on_kick, on_irq, on_event};
     VcpuhpConfig config;
     uint32_t n_vcpus;
     Vcpuhp *hp;

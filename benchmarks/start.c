@@ -39,7 +39,7 @@ static void on_kick(uint32_t vcpu, void *opaque)
 
 static Vcpuhp *set_up(int vm, uint32_t n_vcpus)
 {
-    static const VcpuhpCallbacks callbacks = {.vcpu_start = on_start, .vcpu_kick = on_kick};
+    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
     VcpuhpKvmConfig kvm_config = {.version = VCPUHP_KVM_CONFIG_VERSION, .vm_fd = vm, .vgic_fd = -1};
     g_autoptr(GError) error = NULL;
     VcpuhpConfig config;

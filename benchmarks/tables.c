@@ -22,7 +22,7 @@ static const uint32_t nodes[VCPUHP_MAX_VCPUS];
 
 static Vcpuhp *new_machine(uint32_t n_vcpus, bool numa)
 {
-    static const VcpuhpCallbacks callbacks = {.vcpu_start = on_start, .vcpu_kick = on_kick};
+    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
     VcpuhpConfig config;
 
     vcpuhp_config_init(&config, n_vcpus, 1);

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-#define KIB 1024ULL
-/* What KVM's distributor takes: more than the 32 private INTIDs, in steps of 32, and not the
- * special INTIDs from 1020 on. */
+#include <vcpuhp/regs.h>
+
+#include "error.h"
+#include "sized.h"
+
+/* The INTIDs of KVM's distributor: more than the 32 private ones, in steps of 32, without the
+ * special ones from 1020 on. */
 #define IRQS_MIN  64
 #define IRQS_MAX  992
 #define IRQS_STEP 32
 #define FIRST_SPI 32
 #define FIRST_PPI 16
-/* KVM's GICv2 and GICv3 devices map these. */
-#define GICD_V3_SIZE (64 * KIB)
-#define GICD_V2_SIZE (4 * KIB)
-#define GICC_V2_SIZE (8 * KIB)
-#define ITS_SIZE     (128 * KIB)
-#define V2M_SIZE     (4 * KIB)
-/* A region in KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION counts in 12 bits and addresses in 52. */
+/* A region in KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION has 12 bits for the count and 52 for the
+ * address. */
 #define REDIST_COUNT_MAX 4095
 #define ADDRESS_MAX      (1ULL << 52)
 
 G_STATIC_ASSERT(VCPUHP_MAX_VCPUS <= REDIST_COUNT_MAX);
 
-void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabled)
+static VcpuhpConfig default_config(uint32_t n_vcpus, uint32_t n_enabled)
 {
-    *config = (VcpuhpConfig){
-        .version = VCPUHP_CONFIG_VERSION,
+    return (VcpuhpConfig){
+        .size = sizeof(VcpuhpConfig),
         .n_vcpus = n_vcpus,
         .n_enabled = n_enabled,
         .gic = {.version = 3,
@@ -35,13 +35,22 @@ void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabl
                 .redists = {{.base = 0x0a000000}},
                 .n_redists = 1},
         .regs_base = 0x09000000,
-        .irq = 33,
+        .event_irq = 33,
         .retry_ms = 30000,
-        .eject_ms = 30000,
+        .eject_timeout_ms = 30000,
     };
 }
 
-#define REFUSE(...) (g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, __VA_ARGS__), false)
+void vcpuhp_config_set_defaults(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabled)
+{
+    const VcpuhpConfig defaults = default_config(n_vcpus, n_enabled);
+
+    /* With an impossible size nothing is written, and vcpuhp_new() refuses it. */
+    sized_copy_out(config, &defaults, sizeof(defaults), SIZED_FIRST(VcpuhpConfig, eject_timeout_ms),
+                   "VcpuhpConfig", NULL);
+}
+
+#define REFUSE(...) refuse(error, VCPUHP_ERROR_INVALID, __VA_ARGS__)
 
 /* --- Slots, MPIDRs, topology --- */
 
@@ -49,8 +58,6 @@ static bool check_counts(const VcpuhpConfig *from, GError **error)
 {
     uint32_t limit = from->gic.version == 2 ? VCPUHP_MAX_VCPUS_GICV2 : VCPUHP_MAX_VCPUS;
 
-    if (from->version != VCPUHP_CONFIG_VERSION)
-        return REFUSE("version is %u, this library knows %u", from->version, VCPUHP_CONFIG_VERSION);
     if (from->gic.version != 2 && from->gic.version != 3)
         return REFUSE("gic.version is %u, not 2 or 3", from->gic.version);
     if (from->n_vcpus < 1 || from->n_vcpus > limit)
@@ -59,9 +66,9 @@ static bool check_counts(const VcpuhpConfig *from, GError **error)
     if (from->n_enabled < 1 || from->n_enabled > from->n_vcpus)
         return REFUSE("n_enabled is %u, not 1 … %u (n_vcpus)", from->n_enabled, from->n_vcpus);
     if (from->coldplug != VCPUHP_COLDPLUG_FIXED && from->coldplug != VCPUHP_COLDPLUG_REMOVABLE)
-        return REFUSE("coldplug is %d, which is no VcpuhpColdplug", (int)from->coldplug);
-    if (from->eject_ms < 1)
-        return REFUSE("eject_ms is 0, not 1 or more");
+        return REFUSE("coldplug is %d, which is not a VcpuhpColdplug", (int)from->coldplug);
+    if (from->eject_timeout_ms < 1)
+        return REFUSE("eject_timeout_ms is 0, not 1 or more");
     return true;
 }
 
@@ -92,9 +99,10 @@ static bool check_cache(const VcpuhpCache *caches, uint32_t i, GError **error)
         return REFUSE("caches[%u].level is %u, not 1 … %u", i, cache->level,
                       VCPUHP_MAX_CACHE_LEVEL);
     if ((uint32_t)cache->type > VCPUHP_CACHE_UNIFIED)
-        return REFUSE("caches[%u].type is %d, which is no VcpuhpCacheType", i, (int)cache->type);
+        return REFUSE("caches[%u].type is %d, which is not a VcpuhpCacheType", i, (int)cache->type);
     if ((uint32_t)cache->scope > VCPUHP_CACHE_OF_SOCKET)
-        return REFUSE("caches[%u].scope is %d, which is no VcpuhpCacheScope", i, (int)cache->scope);
+        return REFUSE("caches[%u].scope is %d, which is not a VcpuhpCacheScope", i,
+                      (int)cache->scope);
     if (cache->line_size < 4 || cache->line_size > 2048 ||
         cache->line_size & (cache->line_size - 1))
         return REFUSE("caches[%u].line_size is %u, not a power of two in 4 … 2048", i,
@@ -134,7 +142,7 @@ static bool set_caches(Config *config, const VcpuhpConfig *from, GError **error)
         if (!check_cache(from->caches, i, error))
             return false;
         config->caches[i] = from->caches[i];
-        /* The PPTT has a node for each socket, but none for its only cluster. */
+        /* The PPTT has a node for each socket, but none for a socket's only cluster. */
         if (config->topology.clusters == 1 && config->caches[i].scope == VCPUHP_CACHE_OF_CLUSTER)
             config->caches[i].scope = VCPUHP_CACHE_OF_SOCKET;
     }
@@ -142,13 +150,13 @@ static bool set_caches(Config *config, const VcpuhpConfig *from, GError **error)
     return true;
 }
 
-/* What KVM gives the vCPU with this id: 16 to an Aff0 range, as GICv3's SGIs address them. */
+/* What KVM assigns to the vCPU with this id: 16 vCPUs to each Aff1, as many as an SGI addresses. */
 static uint64_t kvm_mpidr(uint32_t vcpu)
 {
     return (vcpu & 0xf) | (uint64_t)((vcpu >> 4) & 0xff) << 8 | (uint64_t)(vcpu >> 12) << 16;
 }
 
-/* Which vCPU it would be in KVM's layout. */
+/* The reverse of kvm_mpidr(). */
 static uint64_t kvm_vcpu(uint64_t mpidr)
 {
     return (mpidr & 0xf) | (mpidr >> 8 & 0xff) << 4 | mpidr >> 16 << 12;
@@ -158,20 +166,19 @@ static bool set_mpidrs(Config *config, const uint64_t *from, GError **error)
 {
     config->custom_mpidrs = from != NULL;
     config->mpidrs = g_new(uint64_t, config->n_vcpus);
-    memset(config->mpidrs, 0xff, sizeof(*config->mpidrs) * config->n_vcpus); /* nobody's */
+    memset(config->mpidrs, 0xff, sizeof(*config->mpidrs) * config->n_vcpus); /* no vCPU's */
     config->by_mpidr = g_hash_table_new(g_int64_hash, g_int64_equal);
     for (uint32_t i = 0; i < config->n_vcpus; i++) {
         uint64_t mpidr = from ? from[i] : kvm_mpidr(i);
         int other;
 
         if (mpidr & ~MPIDR_AFFINITY)
-            return REFUSE("mpidrs[%u] is 0x%" G_GINT64_MODIFIER
-                          "x, which has bits outside the affinity fields 0x%" G_GINT64_MODIFIER "x",
+            return REFUSE("mpidrs[%u] is 0x%" PRIx64
+                          ", which has bits outside the affinity fields 0x%" PRIx64 "",
                           i, mpidr, (uint64_t)MPIDR_AFFINITY);
         other = config_vcpu_by_mpidr(config, mpidr);
         if (other >= 0)
-            return REFUSE("mpidrs[%u] is 0x%" G_GINT64_MODIFIER "x, as mpidrs[%d] is", i, mpidr,
-                          other);
+            return REFUSE("mpidrs[%u] is 0x%" PRIx64 ", as mpidrs[%d] is", i, mpidr, other);
         config->mpidrs[i] = mpidr;
         g_hash_table_insert(config->by_mpidr, &config->mpidrs[i], GUINT_TO_POINTER(i));
     }
@@ -193,121 +200,122 @@ int config_vcpu_by_mpidr(const Config *config, uint64_t affinity)
 /* --- Addresses and interrupts --- */
 
 typedef struct Region {
-    const char *name;
-    uint64_t base, size, align;
+    char field[24];
+    uint64_t base, size;
 } Region;
 
-static bool check_region(const Region *regions, gsize n, GError **error)
-{
-    const Region *last = &regions[n - 1];
+/* What occupies the guest-physical address space. */
+typedef struct Map {
+    Region regions[3 + VCPUHP_MAX_REDISTS];
+    gsize n;
+} Map;
 
-    if (last->base % last->align)
-        return REFUSE("%s is 0x%" G_GINT64_MODIFIER "x, not a multiple of 0x%" G_GINT64_MODIFIER
-                      "x",
-                      last->name, last->base, last->align);
-    if (last->base >= ADDRESS_MAX || last->size > ADDRESS_MAX - last->base)
-        return REFUSE("%s is 0x%" G_GINT64_MODIFIER "x, and its 0x%" G_GINT64_MODIFIER
-                      "x bytes reach beyond 52-bit addresses",
-                      last->name, last->base, last->size);
-    for (const Region *other = regions; other < last; other++)
-        if (last->base < other->base + other->size && other->base < last->base + last->size)
-            return REFUSE(
-                "%s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER
-                "x bytes) overlaps %s (0x%" G_GINT64_MODIFIER "x, 0x%" G_GINT64_MODIFIER "x bytes)",
-                last->name, last->base, last->size, other->name, other->base, other->size);
+static bool add_region(Map *map, uint64_t base, uint64_t size, uint64_t align, GError **error,
+                       const char *field, ...) G_GNUC_PRINTF(6, 7);
+
+static bool add_region(Map *map, uint64_t base, uint64_t size, uint64_t align, GError **error,
+                       const char *field, ...)
+{
+    Region *region = &map->regions[map->n];
+    va_list args;
+
+    *region = (Region){.base = base, .size = size};
+    va_start(args, field);
+    g_vsnprintf(region->field, sizeof(region->field), field, args);
+    va_end(args);
+    if (base % align)
+        return REFUSE("%s is 0x%" PRIx64 ", not a multiple of 0x%" PRIx64, region->field, base,
+                      align);
+    if (base >= ADDRESS_MAX || size > ADDRESS_MAX - base)
+        return REFUSE("%s is 0x%" PRIx64 ", and its 0x%" PRIx64
+                      " bytes reach beyond 52-bit addresses",
+                      region->field, base, size);
+    for (const Region *other = map->regions; other < region; other++)
+        if (base < other->base + other->size && other->base < base + size)
+            return REFUSE("%s (0x%" PRIx64 ", 0x%" PRIx64 " bytes) overlaps %s (0x%" PRIx64
+                          ", 0x%" PRIx64 " bytes)",
+                          region->field, base, size, other->field, other->base, other->size);
+    map->n++;
     return true;
 }
 
-static bool set_redists(Config *config, const VcpuhpGic *from, GError **error)
+static bool set_redists(Config *config, Map *map, GError **error)
 {
-    static const char *const names[] = {
-        "gic.redists[0].base",  "gic.redists[1].base",  "gic.redists[2].base",
-        "gic.redists[3].base",  "gic.redists[4].base",  "gic.redists[5].base",
-        "gic.redists[6].base",  "gic.redists[7].base",  "gic.redists[8].base",
-        "gic.redists[9].base",  "gic.redists[10].base", "gic.redists[11].base",
-        "gic.redists[12].base", "gic.redists[13].base", "gic.redists[14].base",
-        "gic.redists[15].base"};
-    Region regions[3 + VCPUHP_MAX_REDISTS] = {
-        {"regs_base", config->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE},
-        {"gic.dist_base", from->dist_base, GICD_V3_SIZE, 64 * KIB},
-    };
-    gsize n = 2;
+    VcpuhpGic *gic = &config->gic;
     uint64_t sum = 0;
 
-    G_STATIC_ASSERT(G_N_ELEMENTS(names) == VCPUHP_MAX_REDISTS);
-    if (!check_region(regions, 1, error) || !check_region(regions, 2, error))
-        return false;
-    if (from->its_base) {
-        regions[n++] = (Region){"gic.its_base", from->its_base, ITS_SIZE, 64 * KIB};
-        if (!check_region(regions, n, error))
-            return false;
-    }
-    if (from->n_redists < 1 || from->n_redists > VCPUHP_MAX_REDISTS)
-        return REFUSE("gic.n_redists is %u, not 1 … %u", from->n_redists, VCPUHP_MAX_REDISTS);
-    for (uint32_t i = 0; i < from->n_redists; i++) {
-        VcpuhpRedist *redist = &config->gic.redists[i];
+    if (gic->n_redists < 1 || gic->n_redists > VCPUHP_MAX_REDISTS)
+        return REFUSE("gic.n_redists is %u, not 1 … %u", gic->n_redists, VCPUHP_MAX_REDISTS);
+    if (gic->n_redists == 1 && !gic->redists[0].count)
+        gic->redists[0].count = config->n_vcpus;
+    for (uint32_t i = 0; i < gic->n_redists; i++) {
+        const VcpuhpRedist *redist = &gic->redists[i];
 
-        if (!redist->count && from->n_redists == 1)
-            redist->count = config->n_vcpus;
         if (redist->count < 1 || redist->count > REDIST_COUNT_MAX)
             return REFUSE("gic.redists[%u].count is %u, not 1 … %u", i, redist->count,
                           REDIST_COUNT_MAX);
         sum += redist->count;
-        regions[n++] = (Region){names[i], redist->base,
-                                (uint64_t)redist->count * VCPUHP_REDIST_SIZE, 64 * KIB};
-        if (!check_region(regions, n, error))
+        if (!add_region(map, redist->base, (uint64_t)redist->count * VCPUHP_REDIST_SIZE, 64 * KIB,
+                        error, "gic.redists[%u].base", i))
             return false;
     }
     if (sum < config->n_vcpus)
-        return REFUSE("gic.redists hold %" G_GUINT64_FORMAT " redistributors, fewer than %u "
-                      "(n_vcpus)",
-                      sum, config->n_vcpus);
+        return REFUSE("gic.redists hold %" PRIu64 " redistributors, fewer than %u (n_vcpus)", sum,
+                      config->n_vcpus);
     return true;
 }
 
-static bool check_gicv2(const Config *config, const VcpuhpGic *from, GError **error)
+static bool set_gicv3(Config *config, Map *map, GError **error)
 {
-    Region regions[4] = {
-        {"regs_base", config->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE},
-        {"gic.dist_base", from->dist_base, GICD_V2_SIZE, 4 * KIB},
-        {"gic.cpu_base", from->cpu_base, GICC_V2_SIZE, 4 * KIB},
-        {"gic.v2m_base", from->v2m_base, V2M_SIZE, 4 * KIB},
-    };
+    const VcpuhpGic *gic = &config->gic;
 
-    /* The MADT takes a GICC address of 0 for "none". */
-    if (!from->cpu_base)
-        return REFUSE("gic.cpu_base is 0, which GICv2 can't have");
-    if (from->its_base)
-        return REFUSE("gic.its_base is 0x%" G_GINT64_MODIFIER "x, but a GICv2 has no ITS",
-                      from->its_base);
-    for (gsize n = 1; n <= (from->v2m_base ? 4 : 3); n++)
-        if (!check_region(regions, n, error))
-            return false;
-    if (from->v2m_base && (from->v2m_spi_count < 1 || from->v2m_spi_base < FIRST_SPI ||
-                           (uint64_t)from->v2m_spi_base + from->v2m_spi_count > from->n_irqs))
+    return add_region(map, gic->dist_base, GICD_V3_SIZE, 64 * KIB, error, "gic.dist_base") &&
+           (!gic->its_base ||
+            add_region(map, gic->its_base, ITS_SIZE, 64 * KIB, error, "gic.its_base")) &&
+           set_redists(config, map, error);
+}
+
+static bool check_gicv2(const VcpuhpGic *gic, Map *map, GError **error)
+{
+    /* In the MADT, a GICC address of 0 means that there is none. */
+    if (!gic->cpu_base)
+        return REFUSE("gic.cpu_base is 0, which a GICv2 cannot have");
+    if (gic->its_base)
+        return REFUSE("gic.its_base is 0x%" PRIx64 ", but a GICv2 has no ITS", gic->its_base);
+    if (!add_region(map, gic->dist_base, GICD_V2_SIZE, 4 * KIB, error, "gic.dist_base") ||
+        !add_region(map, gic->cpu_base, GICC_V2_SIZE, 4 * KIB, error, "gic.cpu_base") ||
+        (gic->v2m_base &&
+         !add_region(map, gic->v2m_base, V2M_SIZE, 4 * KIB, error, "gic.v2m_base")))
+        return false;
+    if (gic->v2m_base && (gic->v2m_spi_count < 1 || gic->v2m_spi_base < FIRST_SPI ||
+                          (uint64_t)gic->v2m_spi_base + gic->v2m_spi_count > gic->n_irqs))
         return REFUSE("gic.v2m_spi_base is %u and gic.v2m_spi_count %u, not within %u … %u",
-                      from->v2m_spi_base, from->v2m_spi_count, FIRST_SPI, from->n_irqs - 1);
+                      gic->v2m_spi_base, gic->v2m_spi_count, FIRST_SPI, gic->n_irqs - 1);
     return true;
 }
 
 static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
 {
     const VcpuhpGic *gic = &from->gic;
+    Map map = {.n = 0};
 
     config->gic = *gic;
     config->regs_base = from->regs_base;
-    config->irq = from->irq;
+    config->event_irq = from->event_irq;
     config->pmu_irq = from->pmu_irq;
     if (gic->n_irqs < IRQS_MIN || gic->n_irqs > IRQS_MAX || gic->n_irqs % IRQS_STEP)
         return REFUSE("gic.n_irqs is %u, not a multiple of %u in %u … %u", gic->n_irqs, IRQS_STEP,
                       IRQS_MIN, IRQS_MAX);
-    if (from->irq < FIRST_SPI || from->irq >= gic->n_irqs)
-        return REFUSE("irq is %u, not an SPI's INTID, %u … %u", from->irq, FIRST_SPI,
+    if (from->event_irq < FIRST_SPI || from->event_irq >= gic->n_irqs)
+        return REFUSE("event_irq is %u, not an SPI's INTID, %u … %u", from->event_irq, FIRST_SPI,
                       gic->n_irqs - 1);
     if (from->pmu_irq && (from->pmu_irq < FIRST_PPI || from->pmu_irq >= FIRST_SPI))
         return REFUSE("pmu_irq is %u, neither 0 nor a PPI's INTID, %u … %u", from->pmu_irq,
                       FIRST_PPI, FIRST_SPI - 1);
-    return gic->version == 3 ? set_redists(config, gic, error) : check_gicv2(config, gic, error);
+    if (!add_region(&map, from->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE, error, "regs_base"))
+        return false;
+    return gic->version == 3 ? set_gicv3(config, &map, error)
+                             : check_gicv2(&config->gic, &map, error);
 }
 
 /* --- ACPI names --- */
@@ -332,8 +340,8 @@ static bool set_oem(char *to, gsize size, const char *from, const char *field, G
     return true;
 }
 
-/* ACPI 6.5, 20.2.2: [A-Z_][A-Z0-9_]{0,3}, padded by underscores; those that begin with an
- * underscore are the specification's own. */
+/* ACPI 6.5, 20.2.2: [A-Z_][A-Z0-9_]{0,3}, padded by underscores. Names that begin with an
+ * underscore are reserved for the specification. */
 static bool set_name(char *to, const char *from, const char *fallback, const char *field,
                      GError **error)
 {
@@ -346,8 +354,8 @@ static bool set_name(char *to, const char *from, const char *fallback, const cha
         return REFUSE("%s is \"%s\", not 1 to 4 characters", field, from);
     for (gsize i = 0; i < len; i++)
         if (!g_ascii_isupper(from[i]) && !(i && (from[i] == '_' || g_ascii_isdigit(from[i]))))
-            return REFUSE("%s is \"%s\", which is no ACPI name: A-Z, then A-Z, 0-9 and _", field,
-                          from);
+            return REFUSE("%s is \"%s\", which is not an ACPI name: A-Z, then A-Z, 0-9 and _",
+                          field, from);
     strcpy(to, "____");
     memcpy(to, from, len);
     return true;
@@ -370,21 +378,30 @@ static bool set_acpi(Config *config, const VcpuhpAcpi *from, GError **error)
     return true;
 }
 
-bool config_init(Config *config, const VcpuhpConfig *from, GError **error)
+static bool set_config(Config *config, const VcpuhpConfig *from, GError **error)
 {
-    *config = (Config){0};
     if (!check_counts(from, error))
         return false;
     config->n_vcpus = from->n_vcpus;
     config->n_enabled = from->n_enabled;
     config->n_fixed = from->coldplug == VCPUHP_COLDPLUG_FIXED ? from->n_enabled : 1;
     config->retry_ms = from->retry_ms;
-    config->eject_ms = from->eject_ms;
+    config->eject_timeout_ms = from->eject_timeout_ms;
     if (from->nodes)
         config->nodes = g_memdup2(from->nodes, sizeof(*from->nodes) * from->n_vcpus);
-    if (set_topology(config, &from->topology, error) && set_caches(config, from, error) &&
-        set_mpidrs(config, from->mpidrs, error) && set_machine(config, from, error) &&
-        set_acpi(config, &from->acpi, error))
+    return set_topology(config, &from->topology, error) && set_caches(config, from, error) &&
+           set_mpidrs(config, from->mpidrs, error) && set_machine(config, from, error) &&
+           set_acpi(config, &from->acpi, error);
+}
+
+bool config_init(Config *config, const VcpuhpConfig *caller, GError **error)
+{
+    VcpuhpConfig from = default_config(1, 1);
+
+    *config = (Config){0};
+    if (sized_copy_in(&from, sizeof(from), caller, SIZED_FIRST(VcpuhpConfig, eject_timeout_ms),
+                      "VcpuhpConfig", error) &&
+        set_config(config, &from, error))
         return true;
     config_clear(config);
     return false;

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The checked config, and what follows from it. Read only after config_init(): tables, device
- * tree, PSCI and vGIC all take MPIDRs, topology and geometry from here.
+ * The checked config, and what follows from it: MPIDRs, topology, addresses. Read only after
+ * config_init(). Tables, device tree, PSCI and vGIC all read it here.
  */
-#ifndef VCPUHP_CONFIG_H
-#define VCPUHP_CONFIG_H
+#ifndef VCPUHP_SRC_CONFIG_H
+#define VCPUHP_SRC_CONFIG_H
 
 #include <vcpuhp/vcpuhp.h>
 
 /* The affinity fields of MPIDR_EL1 (Arm ARM, D19.2.103): Aff3 and Aff2 … Aff0. */
 #define MPIDR_AFFINITY 0xff00ffffffULL
 
+/* What KVM's GICv2 and GICv3 occupy. */
+#define KIB          1024ULL
+#define GICD_V3_SIZE (64 * KIB)
+#define GICD_V2_SIZE (4 * KIB)
+#define GICC_V2_SIZE (8 * KIB)
+#define ITS_SIZE     (128 * KIB)
+#define V2M_SIZE     (4 * KIB)
+
 typedef struct Config {
     uint32_t n_vcpus;
     uint32_t n_enabled; /* enabled at boot */
-    uint32_t n_fixed;   /* vCPUs 0 … n_fixed-1 are enabled for good */
+    uint32_t n_fixed;   /* vCPUs 0 … n_fixed-1 are enabled permanently */
     VcpuhpTopology topology;
     VcpuhpCache caches[VCPUHP_MAX_CACHES];
     uint32_t n_caches;
-    bool custom_mpidrs; /* given by the VMM: KVM has to be told */
+    bool custom_mpidrs; /* chosen by the VMM, and written to KVM */
     uint64_t *mpidrs;   /* n_vcpus */
     GHashTable *by_mpidr;
     uint32_t *nodes; /* n_vcpus, or NULL */
-    VcpuhpGic gic;   /* redists' counts made explicit, n_redists >= 1 with GICv3 */
+    VcpuhpGic gic;   /* redists[].count is never 0 */
     uint64_t regs_base;
-    uint32_t irq;
+    uint32_t event_irq;
     uint32_t pmu_irq;
     char oem_id[6];       /* padded by spaces, without terminator */
     char oem_table_id[8]; /* same */
@@ -34,14 +42,14 @@ typedef struct Config {
     bool external_ged;
     char *scan_method;
     uint32_t retry_ms;
-    uint32_t eject_ms;
+    uint32_t eject_timeout_ms;
 } Config;
 
-/* Check and copy. On error nothing is kept. */
-bool config_init(Config *config, const VcpuhpConfig *from, GError **error);
+/* Check and copy the caller's config. On error nothing is kept. Errors: STRUCT, INVALID. */
+bool config_init(Config *config, const VcpuhpConfig *caller, GError **error);
 void config_clear(Config *config);
 
-/* The vCPU with these affinity fields, or -1. Takes a time that doesn't depend on n_vcpus. */
+/* The vCPU with these affinity fields, or -1. Its time does not depend on n_vcpus. */
 int config_vcpu_by_mpidr(const Config *config, uint64_t affinity);
 
 #endif

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The context wires ground and faces together. Every function here is a door: take the lock,
- * let the slots or a face work, drop the lock, carry out the effects.
+ * The public entry points of the context. Each takes the lock, lets the slots or an interface above
+ * them do the work, drops the lock, and carries out the effects.
  */
 #include "context.h"
 
 #include <errno.h>
-#include <string.h>
+#include <inttypes.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <vcpuhp/acpi.h>
+#include <vcpuhp/psci.h>
+
+#include "error.h"
 #include "psci/psci.h"
+#include "sized.h"
 
 static void enter(Vcpuhp *hp, Effects *fx)
 {
@@ -29,58 +32,17 @@ static void tell(Vcpuhp *hp, const VcpuhpEvent *event)
 
 void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error)
 {
-    tell(hp, &(VcpuhpEvent){.kind = VCPUHP_EVENT_HOST_ERROR, .vcpu = vcpu, .text = error->message});
-}
+    VcpuhpEvent event;
 
-/*
- * Bring the VMM's line to what the slots say now. Two threads that deliver what each saw last could
- * do it in the wrong order, and holding a lock for it would hold it in a callback: so whoever finds
- * nobody at it delivers for all who come in the meantime.
- */
-static void irq_sync(Vcpuhp *hp)
-{
-    int served;
-
-    if (g_atomic_int_add(&hp->irq_waiters, 1) > 0)
-        return;
-    do {
-        bool level;
-
-        served = g_atomic_int_get(&hp->irq_waiters);
-        g_mutex_lock(&hp->slots.lock);
-        level = hp->slots.n_raised > 0;
-        hp->counters.irq_raised += level && !hp->irq_level;
-        g_mutex_unlock(&hp->slots.lock);
-        if (level != hp->irq_level)
-            hp->callbacks.irq_set(level, hp->opaque);
-        hp->irq_level = level;
-    } while (g_atomic_int_add(&hp->irq_waiters, -served) != served);
-}
-
-/*
- * Drop the lock when the interrupt's level may have changed. KVM's line is set with the lock held,
- * which keeps the order: a guest that took the last event goes on with the line low, whoever raised
- * it and is not yet back from that.
- */
-static G_GNUC_NO_INLINE void unlock_irq(Vcpuhp *hp)
-{
-    g_autoptr(GError) error = NULL;
-    bool level = hp->slots.n_raised > 0;
-
-    if (hp->hands && level != hp->irq_level && hp->hands->irq_set(hp->hands_data, level, &error)) {
-        hp->counters.irq_raised += level;
-        hp->irq_level = level;
-    }
+    g_mutex_lock(&hp->slots.lock);
+    event = slots_new_event(&hp->slots, VCPUHP_EVENT_HOST_ERROR, vcpu);
     g_mutex_unlock(&hp->slots.lock);
-    if (error)
-        context_host_error(hp, hp->config.n_vcpus, error);
-    /* Without either, vcpuhp_kvm_setup() is still to come, and vcpuhp_start() does it. */
-    if (!hp->hands && hp->callbacks.irq_set)
-        irq_sync(hp);
+    event.text = error->message;
+    tell(hp, &event);
 }
 
-/* With the lock held, so that the last one to set it is the one who saw the last change. */
-static G_GNUC_NO_INLINE void timer_sync(Vcpuhp *hp)
+/* With the lock held: the last thread to set the timer is the one that saw the last change. */
+static G_GNUC_NO_INLINE void set_timer(Vcpuhp *hp)
 {
     int64_t wake = hp->slots.wake;
     struct itimerspec spec = {
@@ -89,54 +51,103 @@ static G_GNUC_NO_INLINE void timer_sync(Vcpuhp *hp)
     timerfd_settime(hp->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static void kick(Vcpuhp *hp, uint32_t vcpu)
+/* Drops the lock. */
+static G_GNUC_NO_INLINE void set_line(Vcpuhp *hp)
 {
-    const Slot *slot = &hp->slots.table[vcpu];
-    bool wanted;
+    const Backend *backend = hp->backend;
+    void *data = hp->backend_data;
+    g_autoptr(GError) error = NULL;
 
-    g_mutex_lock(&hp->slots.lock);
-    wanted = slot->park && slot->power != VCPUHP_POWER_OFF;
-    if (wanted && hp->hands)
-        hp->hands->vcpu_kick(hp->hands_data, vcpu);
+    if (backend->irq_set_locked)
+        line_set_locked(&hp->line, &hp->slots, &hp->counters, backend, data, &error);
     g_mutex_unlock(&hp->slots.lock);
-    if (wanted)
-        hp->callbacks.vcpu_kick(vcpu, hp->opaque);
+    if (error)
+        context_host_error(hp, VCPUHP_NO_VCPU, error);
+    if (backend->irq_set)
+        line_deliver(&hp->line, &hp->slots, &hp->counters, backend, data);
 }
 
-static G_GNUC_NO_INLINE void kick_all(Vcpuhp *hp, const uint64_t *kicks)
+static G_GNUC_NO_INLINE void kick(Vcpuhp *hp, const uint64_t *kicks)
 {
     for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
         if (kicks[i / 64] >> (i % 64) & 1)
-            kick(hp, i);
+            hp->backend->vcpu_kick(hp->backend_data, i);
 }
 
-static inline void leave(Vcpuhp *hp, const Effects *fx)
+static void leave(Vcpuhp *hp, const Effects *fx);
+
+/* The backend lets go of the vCPU first: once the slot is off, another vCPU may turn it on. */
+static void turn_off(Vcpuhp *hp, uint32_t vcpu)
 {
-    hp->counters.events += fx->n_events;
+    Effects fx;
+
+    hp->backend->vcpu_off(hp->backend_data, vcpu);
+    enter(hp, &fx);
+    slots_off(&hp->slots, vcpu, &fx);
+    leave(hp, &fx);
+}
+
+static bool start(Vcpuhp *hp, uint32_t vcpu, const Entry *from, GError **error)
+{
+    const VcpuhpEntry entry = {.size = sizeof(entry),
+                               .address = from->address,
+                               .context = from->context,
+                               .big_endian = from->big_endian};
+
+    if (hp->backend->vcpu_start(hp->backend_data, vcpu, &entry, error))
+        return true;
+    turn_off(hp, vcpu);
+    return false;
+}
+
+/*
+ * Drop the lock and carry out the effects: the one place where a change acts on the world. Returns
+ * false, with error set, if a vCPU could not be started.
+ */
+static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
+{
+    Entry entry = {0};
+
+    if (fx->start >= 0)
+        entry = hp->slots.table[fx->start].entry;
     if (fx->timer)
-        timer_sync(hp);
+        set_timer(hp);
     if (fx->irq)
-        unlock_irq(hp);
+        set_line(hp);
     else
         g_mutex_unlock(&hp->slots.lock);
     if (fx->kick)
-        kick_all(hp, fx->kicks);
+        kick(hp, fx->kicks);
     for (uint32_t i = 0; i < fx->n_events; i++)
         tell(hp, &fx->events[i]);
+    if (fx->off >= 0)
+        turn_off(hp, fx->off);
+    return fx->start < 0 || start(hp, fx->start, &entry, error);
+}
+
+/* For a change that starts no vCPU. */
+static void leave(Vcpuhp *hp, const Effects *fx)
+{
+    leave_or_fail(hp, fx, NULL);
 }
 
 /* --- Life --- */
 
-static bool check_callbacks(const VcpuhpCallbacks *callbacks, GError **error)
+static bool set_callbacks(Vcpuhp *hp, const VcpuhpCallbacks *callbacks, GError **error)
 {
-    const char *missing = !callbacks->vcpu_start  ? "vcpu_start"
-                          : !callbacks->vcpu_kick ? "vcpu_kick"
-                                                  : NULL;
+    const char *missing;
 
-    if (!missing)
-        return true;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, "callback %s is NULL", missing);
-    return false;
+    if (!sized_copy_in(&hp->callbacks, sizeof(hp->callbacks), callbacks,
+                       SIZED_FIRST(VcpuhpCallbacks, event), "VcpuhpCallbacks", error))
+        return false;
+    missing = !hp->callbacks.vcpu_start  ? "vcpu_start"
+              : !hp->callbacks.vcpu_kick ? "vcpu_kick"
+                                         : NULL;
+    if (missing)
+        return refuse(error, VCPUHP_ERROR_INVALID, "callback %s is NULL", missing);
+    hp->backend = callbacks_backend(&hp->callbacks);
+    hp->backend_data = hp;
+    return true;
 }
 
 Vcpuhp *vcpuhp_new(const VcpuhpConfig *config, const VcpuhpCallbacks *callbacks, void *opaque,
@@ -144,35 +155,60 @@ Vcpuhp *vcpuhp_new(const VcpuhpConfig *config, const VcpuhpCallbacks *callbacks,
 {
     Vcpuhp *hp = g_new0(Vcpuhp, 1);
 
-    if (!check_callbacks(callbacks, error) || !config_init(&hp->config, config, error)) {
+    hp->opaque = opaque;
+    if (!set_callbacks(hp, callbacks, error) || !config_init(&hp->config, config, error)) {
         g_free(hp);
         return NULL;
     }
     hp->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (hp->timer_fd < 0) {
-        g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_NOT_SUPPORTED, "timerfd_create: %s",
-                    g_strerror(errno));
+        refuse(error, VCPUHP_ERROR_NOT_SUPPORTED, "timerfd_create: %s", g_strerror(errno));
         config_clear(&hp->config);
         g_free(hp);
         return NULL;
     }
     slots_init(&hp->slots, &hp->config);
     regs_init(&hp->regs, &hp->slots, &hp->counters);
-    hp->callbacks = *callbacks;
-    hp->opaque = opaque;
     return hp;
 }
 
 void vcpuhp_free(Vcpuhp *hp)
 {
+    bool done;
+
     if (!hp)
         return;
-    if (hp->hands)
-        hp->hands->free(hp->hands_data);
+    do {
+        Effects fx;
+
+        enter(hp, &fx);
+        done = slots_end_requests(&hp->slots, &fx);
+        leave(hp, &fx);
+    } while (!done);
+    hp->backend->free(hp->backend_data);
     close(hp->timer_fd);
     slots_clear(&hp->slots);
     config_clear(&hp->config);
     g_free(hp);
+}
+
+bool context_set_backend(Vcpuhp *hp, const Backend *backend, void *data, const char *what,
+                         GError **error)
+{
+    const char *why = NULL;
+
+    g_mutex_lock(&hp->slots.lock);
+    if (hp->backend == backend)
+        why = "was called before";
+    else if (hp->slots.n_running)
+        why = "a vCPU runs already";
+    if (!why && data) {
+        hp->backend_data = data;
+        g_atomic_pointer_set(&hp->backend, backend);
+        hp->line.level = false;
+    }
+    g_mutex_unlock(&hp->slots.lock);
+    return !why || refuse(error, VCPUHP_ERROR_ORDER, "%s: %s", what, why);
 }
 
 uint32_t vcpuhp_n_vcpus(const Vcpuhp *hp)
@@ -187,13 +223,15 @@ int vcpuhp_timer_fd(const Vcpuhp *hp)
 
 void vcpuhp_dispatch(Vcpuhp *hp)
 {
-    int64_t now = g_get_monotonic_time();
     uint64_t expirations;
+    int64_t now;
     bool done;
 
-    /* Only to make it unreadable; what is due is found in the slots. */
+    /* Only to make it unreadable. What is due is found in the slots, and by a clock that is read
+     * later: a deadline between the two would be consumed here and not be found due. */
     if (read(hp->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return;
+    now = g_get_monotonic_time();
     do {
         Effects fx;
 
@@ -205,81 +243,97 @@ void vcpuhp_dispatch(Vcpuhp *hp)
 
 /* --- Requests --- */
 
-typedef bool RequestFunc(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now,
-                         uint32_t *ret_id, Effects *fx, GError **error);
-
-static bool request(Vcpuhp *hp, RequestFunc *func, uint32_t vcpu, uint32_t timeout_ms,
-                    uint32_t *ret_request, GError **error)
+/* The id is written before the events that carry it are reported. */
+static void return_id(bool ok, uint32_t id, uint32_t *ret_request)
 {
+    if (ok && ret_request)
+        *ret_request = id;
+}
+
+bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms,
+                 uint32_t *ret_request, GError **error)
+{
+    uint32_t id = 0;
     Effects fx;
-    uint32_t id;
     bool ok;
 
     enter(hp, &fx);
-    ok = func(&hp->slots, vcpu, timeout_ms, g_get_monotonic_time(), &id, &fx, error);
-    /* Before the events that carry it. */
-    if (ok && ret_request)
-        *ret_request = id;
+    ok = slots_plug(&hp->slots, vcpu, flags, timeout_ms, g_get_monotonic_time(), &id, &fx, error);
+    return_id(ok, id, ret_request);
     leave(hp, &fx);
     return ok;
 }
 
-bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
-                 GError **error)
+bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms,
+                   uint32_t *ret_request, GError **error)
 {
-    return request(hp, slots_plug, vcpu, timeout_ms, ret_request, error);
-}
-
-bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
-                   GError **error)
-{
-    return request(hp, slots_unplug, vcpu, timeout_ms, ret_request, error);
-}
-
-/* number: a request's id or a vCPU. */
-typedef bool ChangeFunc(Slots *slots, uint32_t number, Effects *fx, GError **error);
-
-static bool change(Vcpuhp *hp, ChangeFunc *func, uint32_t number, GError **error)
-{
+    uint32_t id = 0;
     Effects fx;
     bool ok;
 
     enter(hp, &fx);
-    ok = func(&hp->slots, number, &fx, error);
+    ok = slots_unplug(&hp->slots, vcpu, flags, timeout_ms, g_get_monotonic_time(), &id, &fx, error);
+    return_id(ok, id, ret_request);
     leave(hp, &fx);
     return ok;
 }
 
 bool vcpuhp_cancel(Vcpuhp *hp, uint32_t request, GError **error)
 {
-    return change(hp, slots_cancel, request, error);
+    Effects fx;
+    bool ok;
+
+    enter(hp, &fx);
+    ok = slots_cancel(&hp->slots, request, &fx, error);
+    leave(hp, &fx);
+    return ok;
 }
 
 bool vcpuhp_repeat(Vcpuhp *hp, uint32_t request, GError **error)
 {
-    return change(hp, slots_repeat, request, error);
+    Effects fx;
+    bool ok;
+
+    enter(hp, &fx);
+    ok = slots_repeat(&hp->slots, request, &fx, error);
+    leave(hp, &fx);
+    return ok;
 }
 
 bool vcpuhp_force(Vcpuhp *hp, uint32_t vcpu, GError **error)
 {
-    return change(hp, slots_force, vcpu, error);
-}
-
-bool vcpuhp_query(Vcpuhp *hp, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error)
-{
+    Effects fx;
     bool ok;
 
-    g_mutex_lock(&hp->slots.lock);
-    ok = slots_query(&hp->slots, vcpu, ret_info, error);
-    g_mutex_unlock(&hp->slots.lock);
+    enter(hp, &fx);
+    ok = slots_force(&hp->slots, vcpu, &fx, error);
+    leave(hp, &fx);
     return ok;
 }
 
-void vcpuhp_counters(Vcpuhp *hp, VcpuhpCounters *ret_counters)
+/* --- Queries --- */
+
+bool vcpuhp_query(Vcpuhp *hp, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error)
 {
+    VcpuhpVcpuInfo info;
+    bool ok;
+
     g_mutex_lock(&hp->slots.lock);
-    *ret_counters = hp->counters;
+    ok = slots_query(&hp->slots, vcpu, &info, error);
     g_mutex_unlock(&hp->slots.lock);
+    return ok && sized_copy_out(ret_info, &info, sizeof(info),
+                                SIZED_FIRST(VcpuhpVcpuInfo, ost_status), "VcpuhpVcpuInfo", error);
+}
+
+bool vcpuhp_counters(Vcpuhp *hp, VcpuhpCounters *ret_counters, GError **error)
+{
+    VcpuhpCounters counters;
+
+    g_mutex_lock(&hp->slots.lock);
+    counters = hp->counters;
+    g_mutex_unlock(&hp->slots.lock);
+    return sized_copy_out(ret_counters, &counters, sizeof(counters),
+                          SIZED_FIRST(VcpuhpCounters, irq_raised), "VcpuhpCounters", error);
 }
 
 /* --- Register block --- */
@@ -302,104 +356,107 @@ void vcpuhp_regs_write(Vcpuhp *hp, uint64_t offset, const void *data, uint32_t l
     leave(hp, &fx);
 }
 
-/* --- Power --- */
+/* --- Power of vCPUs --- */
 
-/* The hands let go before the slot is off: from then on another vCPU may turn it on again. */
-static void turn_off(Vcpuhp *hp, uint32_t vcpu)
+/* With the lock held. */
+static bool is_on(const Vcpuhp *hp, uint32_t vcpu)
 {
-    Effects fx;
-
-    if (hp->hands)
-        hp->hands->vcpu_off(hp->hands_data, vcpu);
-    enter(hp, &fx);
-    slots_off(&hp->slots, vcpu, &fx);
-    leave(hp, &fx);
+    return vcpu < hp->config.n_vcpus && hp->slots.table[vcpu].power == VCPUHP_POWER_ON;
 }
 
-/* Carry out a granted CPU_ON. Nobody else touches the vCPU while it is ON_PENDING. */
-static bool turn_on(Vcpuhp *hp, uint32_t vcpu, GError **error)
+bool context_is_on(Vcpuhp *hp, uint32_t vcpu)
 {
-    VcpuhpEntry entry = hp->slots.table[vcpu].entry;
+    bool on;
 
-    if (hp->hands && !hp->hands->vcpu_on(hp->hands_data, vcpu, &entry, error)) {
-        turn_off(hp, vcpu);
-        return false;
-    }
-    if (hp->callbacks.vcpu_start(vcpu, &entry, hp->opaque))
-        return true;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM, "vCPU %u: vcpu_start has no thread for it",
-                vcpu);
-    turn_off(hp, vcpu);
-    return false;
+    g_mutex_lock(&hp->slots.lock);
+    on = is_on(hp, vcpu);
+    g_mutex_unlock(&hp->slots.lock);
+    return on;
 }
 
-VcpuhpPsciAction vcpuhp_psci_call(Vcpuhp *hp, uint32_t vcpu, VcpuhpPsciCall *call)
+VcpuhpPsciAction vcpuhp_psci_call(Vcpuhp *hp, uint32_t vcpu, uint64_t x[4], bool big_endian)
 {
+    VcpuhpPsciAction action = VCPUHP_PSCI_PARK;
     g_autoptr(GError) error = NULL;
-    VcpuhpPsciAction action;
     Effects fx;
-    int start;
 
     enter(hp, &fx);
-    action = psci_call(&hp->slots, &hp->counters, vcpu, call, &start, &fx);
-    leave(hp, &fx);
-    if (action == VCPUHP_PSCI_PARK)
-        turn_off(hp, vcpu);
-    if (start >= 0 && !turn_on(hp, start, &error)) {
-        context_host_error(hp, start, error);
-        psci_set_result(call, PSCI_INTERNAL_FAILURE);
+    if (is_on(hp, vcpu))
+        action = psci_call(&hp->slots, &hp->counters, vcpu, x, big_endian, &fx);
+    if (!leave_or_fail(hp, &fx, &error)) {
+        x[0] = psci_result(PSCI_INTERNAL_FAILURE);
+        context_host_error(hp, fx.start, error);
     }
     return action;
 }
 
 bool vcpuhp_vcpu_enter(Vcpuhp *hp, uint32_t vcpu)
 {
-    Effects fx;
     bool entered;
+    Effects fx;
 
     enter(hp, &fx);
-    entered = slots_enter(&hp->slots, vcpu, &fx);
+    entered = vcpu < hp->config.n_vcpus && slots_enter(&hp->slots, vcpu, &fx);
     leave(hp, &fx);
-    if (!entered)
-        turn_off(hp, vcpu);
     return entered;
 }
 
-bool vcpuhp_vcpu_park(Vcpuhp *hp, uint32_t vcpu)
+bool vcpuhp_vcpu_park_if_asked(Vcpuhp *hp, uint32_t vcpu)
 {
     bool park;
+    Effects fx;
 
-    g_mutex_lock(&hp->slots.lock);
-    park = hp->slots.table[vcpu].park;
-    g_mutex_unlock(&hp->slots.lock);
-    if (park)
-        turn_off(hp, vcpu);
+    enter(hp, &fx);
+    park = !is_on(hp, vcpu);
+    if (!park && hp->slots.table[vcpu].park) {
+        park = true;
+        fx.off = (int)vcpu;
+    }
+    leave(hp, &fx);
     return park;
 }
 
-static bool refuse_order(const char *call, const char *why, GError **error)
-{
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER, "%s: %s", call, why);
-    return false;
-}
+/* --- Power of the machine --- */
 
-bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **error)
+static bool power_on(Vcpuhp *hp, const VcpuhpEntry *from, GError **error)
 {
+    const Entry entry = {from->address, from->context, from->big_endian};
     OnResult result;
     Effects fx;
 
-    if (!hp->hands && !hp->callbacks.irq_set)
-        return refuse_order("vcpuhp_start", "neither vcpuhp_kvm_setup() nor irq_set was given",
-                            error);
     enter(hp, &fx);
-    result = slots_on(&hp->slots, 0, entry, &fx);
-    fx.irq = true; /* what was asked for before there was a line */
-    leave(hp, &fx);
-    if (result == ON_STOPPING)
-        return refuse_order("vcpuhp_start", "the machine was stopped, and not reset", error);
-    if (result != ON_GRANTED)
-        return refuse_order("vcpuhp_start", "vCPU 0 runs already", error);
-    return turn_on(hp, 0, error);
+    result = slots_on(&hp->slots, 0, &entry, &fx);
+    fx.irq = true; /* a request may have been raised before there was a line */
+    if (!leave_or_fail(hp, &fx, error))
+        return false;
+    switch (result) {
+    case ON_GRANTED:
+        return true;
+    case ON_BAD_ADDRESS:
+        return refuse(error, VCPUHP_ERROR_INVALID,
+                      "vcpuhp_start: the entry address is 0x%" PRIx64 ", not a multiple of 4",
+                      from->address);
+    case ON_STOPPED:
+        return refuse(error, VCPUHP_ERROR_ORDER,
+                      "vcpuhp_start: the machine was stopped, and not reset since");
+    default:
+        return refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_start: vCPU 0 already runs");
+    }
+}
+
+bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *caller, GError **error)
+{
+    VcpuhpEntry entry = {0};
+    const Backend *backend;
+
+    if (!sized_copy_in(&entry, sizeof(entry), caller, SIZED_FIRST(VcpuhpEntry, big_endian),
+                       "VcpuhpEntry", error))
+        return false;
+    backend = g_atomic_pointer_get(&hp->backend);
+    if (!backend->irq_set && !backend->irq_set_locked)
+        return refuse(error, VCPUHP_ERROR_ORDER,
+                      "vcpuhp_start: vcpuhp_kvm_setup() was not called, and irq_set is NULL");
+    return power_on(hp, &entry, error);
 }
 
 void vcpuhp_stop(Vcpuhp *hp)
@@ -413,22 +470,17 @@ void vcpuhp_stop(Vcpuhp *hp)
 
 bool vcpuhp_reset(Vcpuhp *hp, GError **error)
 {
-    uint32_t n_running;
+    bool done;
     Effects fx;
 
-    /* Stops first, and stays stopped over the reset, so that nobody is turned on meanwhile. */
     g_mutex_lock(&hp->slots.lock);
-    n_running = hp->slots.n_running;
-    if (!n_running)
-        hp->slots.stopping = true;
+    done = slots_reset_begin(&hp->slots, error);
     g_mutex_unlock(&hp->slots.lock);
-    if (n_running)
-        return refuse_order("vcpuhp_reset", "a vCPU runs: vcpuhp_stop(), and wait for STOPPED",
-                            error);
-    if (hp->hands && !hp->hands->reset(hp->hands_data, error))
+    if (!done)
         return false;
+    done = hp->backend->reset(hp->backend_data, error);
     enter(hp, &fx);
-    slots_reset(&hp->slots, &fx);
+    slots_reset_end(&hp->slots, done, &fx);
     leave(hp, &fx);
-    return true;
+    return done;
 }

@@ -1,47 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a context is made of. A guest access or a VMM's call enters through one door (context.c),
- * changes the slots under their lock, and leaves with effects that run after the lock is dropped.
+ * What a context is made of. A guest's access or a VMM's call enters once (context.c), changes the
+ * slots under their lock, and leaves with effects, which are carried out after the lock is dropped.
  */
-#ifndef VCPUHP_CONTEXT_H
-#define VCPUHP_CONTEXT_H
+#ifndef VCPUHP_SRC_CONTEXT_H
+#define VCPUHP_SRC_CONTEXT_H
 
 #include "acpi/regs.h"
+#include "backend.h"
 #include "config.h"
+#include "line.h"
 #include "slots.h"
-
-/* What acts for the slots: src/kvm/, if the VMM uses it. Called without the lock unless said. */
-typedef struct Hands {
-    /* Make the vCPU, which is off and has no thread in KVM, ready to run from entry. */
-    bool (*vcpu_on)(void *hands, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
-    /* Its thread is through with it, or it was called off. Undoes vcpu_on. */
-    void (*vcpu_off)(void *hands, uint32_t vcpu);
-    /* Make its next, or running, KVM_RUN return. With the lock held: does no more than a store. */
-    void (*vcpu_kick)(void *hands, uint32_t vcpu);
-    /* Drive the event interrupt's line. With the lock held: waits for nobody. */
-    bool (*irq_set)(void *hands, bool level, GError **error);
-    /* All vCPUs are off: vCPUs and interrupt controller as they were at boot. */
-    bool (*reset)(void *hands, GError **error);
-    void (*free)(void *hands);
-} Hands;
 
 struct Vcpuhp {
     Config config;
-    Slots slots; /* its lock guards regs and counters too */
+    Slots slots; /* its lock guards regs, counters and backend, too */
     Regs regs;
     VcpuhpCounters counters;
     VcpuhpCallbacks callbacks;
     void *opaque;
     int timer_fd;
-    /* The interrupt line without hands: the thread that finds nobody at it delivers for all
-     * (irq_sync()). */
-    gint irq_waiters;
-    bool irq_level;     /* as last delivered; the deliverer's own, guarded by the lock with hands */
-    const Hands *hands; /* set once, before anything runs; NULL: the callbacks do it */
-    void *hands_data;
+    Line line;
+    const Backend *backend;
+    void *backend_data;
 };
 
-/* Tell the VMM that the host failed at something that has no caller to tell. */
+/* The VMM's callbacks as the backend, whose data is the Vcpuhp. */
+const Backend *callbacks_backend(const VcpuhpCallbacks *callbacks);
+
+/* Call vcpu_start. Errors: NO_THREAD. */
+bool callbacks_start(Vcpuhp *hp, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+
+/* Report that the host failed where no caller can be told. Without the lock. */
 void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error);
+
+/* Whether the vCPU exists and is on, so that its thread may speak for it. Without the lock. */
+bool context_is_on(Vcpuhp *hp, uint32_t vcpu);
+
+/* Replace the backend, before anything runs; with data NULL, only check whether that is possible.
+ * Errors: ORDER if a vCPU runs or this backend is already there; what names the call. Without the
+ * lock. */
+bool context_set_backend(Vcpuhp *hp, const Backend *backend, void *data, const char *what,
+                         GError **error);
 
 #endif

@@ -1,67 +1,83 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Events and errors in words. */
+/* Events in words. */
+#include <inttypes.h>
+#include <string.h>
+
 #include <vcpuhp/vcpuhp.h>
 
-GQuark vcpuhp_error_quark(void)
+static const char *describe_eject_status(uint32_t status)
 {
-    return g_quark_from_static_string("vcpuhp-error-quark");
+    switch (status) {
+    case VCPUHP_OST_EJECT_NOT_SUPPORTED:
+        return "the OS does not support eject";
+    case VCPUHP_OST_EJECT_IN_USE:
+        return "an application uses the device";
+    case VCPUHP_OST_EJECT_BUSY:
+        return "the device is busy";
+    case VCPUHP_OST_EJECT_DEPENDENCY:
+        return "a dependent device is busy";
+    case VCPUHP_OST_EJECT_IN_PROGRESS:
+        return "eject is in progress";
+    default:
+        return NULL;
+    }
+}
+
+static const char *describe_insert_status(uint32_t status)
+{
+    switch (status) {
+    case VCPUHP_OST_INSERT_IN_PROGRESS:
+        return "insertion is in progress";
+    case VCPUHP_OST_INSERT_DRIVER_FAILED:
+        return "the driver failed to load";
+    case VCPUHP_OST_INSERT_NOT_SUPPORTED:
+        return "the OS does not support insertion";
+    default:
+        return NULL;
+    }
 }
 
 const char *vcpuhp_ost_describe(uint32_t source, uint32_t status)
 {
-    if (status == 0x00)
+    const char *text = NULL;
+
+    switch (status) {
+    case VCPUHP_OST_SUCCESS:
         return "success";
-    if (status == 0x01)
-        return "failed, for no specific reason";
-    if (status == 0x02)
-        return "the notification was not recognised";
+    case VCPUHP_OST_FAILURE:
+        return "failed for no specific reason";
+    case VCPUHP_OST_UNRECOGNIZED:
+        return "the notification is unknown";
+    }
     switch (source) {
-    case 0x003:
-    case 0x103:
-        switch (status) {
-        case 0x80:
-            return "eject is not supported by the OS";
-        case 0x81:
-            return "the device is in use by an application";
-        case 0x82:
-            return "the device is busy";
-        case 0x83:
-            return "a device that depends on it is busy";
-        case 0x84:
-            return "eject is in progress";
-        }
+    case VCPUHP_OST_SOURCE_EJECT_REQUEST:
+    case VCPUHP_OST_SOURCE_EJECT:
+        text = describe_eject_status(status);
         break;
-    case 0x000:
-    case 0x001:
-    case 0x200:
-        switch (status) {
-        case 0x80:
-            return "insertion is in progress";
-        case 0x81:
-            return "the driver failed to load";
-        case 0x82:
-            return "insertion is not supported by the OS";
-        }
+    case VCPUHP_OST_SOURCE_BUS_CHECK:
+    case VCPUHP_OST_SOURCE_DEVICE_CHECK:
+    case VCPUHP_OST_SOURCE_INSERT:
+        text = describe_insert_status(status);
         break;
     }
-    return "a code that ACPI doesn't define for it";
+    return text ? text : "a code that ACPI does not define for this source";
 }
 
 static const char *describe_ost_source(uint32_t source)
 {
     switch (source) {
-    case 0x000:
+    case VCPUHP_OST_SOURCE_BUS_CHECK:
         return "bus check";
-    case 0x001:
+    case VCPUHP_OST_SOURCE_DEVICE_CHECK:
         return "device check";
-    case 0x003:
+    case VCPUHP_OST_SOURCE_EJECT_REQUEST:
         return "eject request";
-    case 0x103:
+    case VCPUHP_OST_SOURCE_EJECT:
         return "eject begun by the guest";
-    case 0x200:
-        return "insertion";
+    case VCPUHP_OST_SOURCE_INSERT:
+        return "insertion begun by the guest";
     default:
-        return "source that ACPI doesn't define";
+        return "a source that ACPI does not define";
     }
 }
 
@@ -84,7 +100,7 @@ static char *describe_ended(const VcpuhpEvent *event)
     return g_strdup_printf("vCPU %u: request %u ended", event->vcpu, event->request);
 }
 
-char *vcpuhp_event_describe(const VcpuhpEvent *event)
+static char *describe(const VcpuhpEvent *event)
 {
     switch (event->kind) {
     case VCPUHP_EVENT_SEEN:
@@ -101,8 +117,8 @@ char *vcpuhp_event_describe(const VcpuhpEvent *event)
     case VCPUHP_EVENT_OFF:
         return g_strdup_printf("vCPU %u: off", event->vcpu);
     case VCPUHP_EVENT_DENIED:
-        return g_strdup_printf("vCPU %u: CPU_ON denied: it is disabled (%" G_GUINT64_FORMAT "x)",
-                               event->vcpu, event->count);
+        return g_strdup_printf("vCPU %u: CPU_ON denied: it is disabled (%" PRIu64 "x)", event->vcpu,
+                               event->count);
     case VCPUHP_EVENT_DISABLED:
         return g_strdup_printf("vCPU %u: disabled by _EJ0", event->vcpu);
     case VCPUHP_EVENT_EJECTED:
@@ -110,12 +126,22 @@ char *vcpuhp_event_describe(const VcpuhpEvent *event)
     case VCPUHP_EVENT_FORCED:
         return g_strdup_printf("vCPU %u: removed by force", event->vcpu);
     case VCPUHP_EVENT_GUEST_ERROR:
-        return g_strdup_printf("vCPU %u: guest error: %s (%" G_GUINT64_FORMAT "x)", event->vcpu,
-                               event->text, event->count);
+        if (event->vcpu == VCPUHP_NO_VCPU)
+            return g_strdup_printf("guest error: %s (%" PRIu64 "x)", event->text, event->count);
+        return g_strdup_printf("vCPU %u: guest error: %s (%" PRIu64 "x)", event->vcpu, event->text,
+                               event->count);
     case VCPUHP_EVENT_HOST_ERROR:
-        return g_strdup_printf("vCPU %u: host error: %s", event->vcpu, event->text);
+        return g_strdup_printf("host error: %s", event->text);
     case VCPUHP_EVENT_STOPPED:
         return g_strdup("all vCPUs have parked");
     }
     return g_strdup_printf("vCPU %u: event %d", event->vcpu, (int)event->kind);
+}
+
+char *vcpuhp_event_describe(const VcpuhpEvent *event)
+{
+    VcpuhpEvent known = {.text = "unknown"};
+
+    memcpy(&known, event, MIN(event->size, sizeof(known)));
+    return describe(&known);
 }

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "slots.h"
 
-/* _OST source events and status codes, ACPI 6.5, 6.3.5 */
-enum {
-    OST_SOURCE_BUS_CHECK = 0x000,
-    OST_SOURCE_DEVICE_CHECK = 0x001,
-    OST_SOURCE_EJECT_REQUEST = 0x003,
-    OST_SOURCE_EJECT = 0x103,  /* begun by OSPM itself */
-    OST_SOURCE_INSERT = 0x200, /* same */
-    OST_SUCCESS = 0x00,
-    OST_INSERT_IN_PROGRESS = 0x80,
-    OST_EJECT_IN_PROGRESS = 0x84,
-};
+#include "error.h"
 
 /* Events that one call may cause; slots_expire() stops early to leave room for them. */
 #define EVENTS_PER_CALL 4
@@ -37,14 +27,20 @@ static bool is_power_of_two(uint64_t n)
     return (n & (n - 1)) == 0;
 }
 
-static VcpuhpEvent *add_event(Effects *fx, VcpuhpEventKind kind, uint32_t vcpu)
+VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu)
+{
+    return (VcpuhpEvent){
+        .size = sizeof(VcpuhpEvent), .kind = kind, .vcpu = vcpu, .sequence = ++slots->last_event};
+}
+
+static VcpuhpEvent *add_event(Slots *slots, Effects *fx, VcpuhpEventKind kind, uint32_t vcpu)
 {
     VcpuhpEvent *event;
 
-    /* One call is one guest access, or less: EFFECTS_MAX_EVENTS has the room by construction. */
+    /* A call is one guest access or less, which EFFECTS_MAX_EVENTS has room for. */
     g_assert(fx->n_events < EFFECTS_MAX_EVENTS);
     event = &fx->events[fx->n_events++];
-    *event = (VcpuhpEvent){.kind = kind, .vcpu = vcpu};
+    *event = slots_new_event(slots, kind, vcpu);
     return event;
 }
 
@@ -114,10 +110,22 @@ static void clear_status(Slots *slots, uint32_t vcpu, uint8_t bits, Effects *fx)
 
 /* --- Requests --- */
 
+static Slot *find_open(Slots *slots, uint32_t request)
+{
+    for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
+        Slot *slot = &slots->table[i];
+
+        if (slot->request == request && slot->request_kind != VCPUHP_REQUEST_NONE)
+            return slot;
+    }
+    return NULL;
+}
+
 static uint32_t new_id(Slots *slots)
 {
-    if (++slots->last_request == 0)
-        slots->last_request = 1;
+    do
+        slots->last_request++;
+    while (slots->last_request == 0 || find_open(slots, slots->last_request));
     return slots->last_request;
 }
 
@@ -128,32 +136,48 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
 
     slot->request = new_id(slots);
     slot->request_kind = kind;
-    slot->request_state = VCPUHP_REQUEST_HELD;
-    slot->observed = slot->in_progress = false;
+    slot->until_on = slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
     if (slot->deadline)
         arm(slots, slot->deadline, fx);
 }
 
-static VcpuhpEvent *add_ended(Effects *fx, uint32_t vcpu, uint32_t request, VcpuhpOutcome outcome)
+static VcpuhpEvent *add_ended(Slots *slots, uint32_t vcpu, uint32_t request, VcpuhpOutcome outcome,
+                              Effects *fx)
 {
-    VcpuhpEvent *event = add_event(fx, VCPUHP_EVENT_ENDED, vcpu);
+    VcpuhpEvent *event = add_event(slots, fx, VCPUHP_EVENT_ENDED, vcpu);
 
     event->request = request;
     event->outcome = outcome;
     return event;
 }
 
-static VcpuhpEvent *end_request(Slot *slot, uint32_t vcpu, VcpuhpOutcome outcome, Effects *fx)
+static VcpuhpEvent *end_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Effects *fx)
 {
+    Slot *slot = &slots->table[vcpu];
+
     slot->request_kind = VCPUHP_REQUEST_NONE;
     slot->deadline = slot->retry_at = 0;
-    return add_ended(fx, vcpu, slot->request, outcome);
+    return add_ended(slots, vcpu, slot->request, outcome, fx);
 }
 
-/* Show the guest what is wanted of it. Policy comes first: once the bit can be seen, _STA and
- * CPU_ON agree with it. */
+/* A request that ends on return. */
+static uint32_t done_at_once(Slots *slots, uint32_t vcpu, Effects *fx)
+{
+    uint32_t id = new_id(slots);
+
+    add_ended(slots, vcpu, id, VCPUHP_OUTCOME_DONE, fx);
+    return id;
+}
+
+static uint8_t event_bit(const Slot *slot)
+{
+    return slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE;
+}
+
+/* Notify the guest. Policy comes first: as soon as the bit can be seen, _STA and CPU_ON agree with
+ * it. */
 static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -161,9 +185,19 @@ static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
     slot->request_state = VCPUHP_REQUEST_RAISED;
     slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
-    set_status(slots, vcpu,
-               slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_ENABLED | SLOT_INSERT : SLOT_REMOVE,
-               fx);
+    if (slot->request_kind == VCPUHP_REQUEST_PLUG)
+        set_status(slots, vcpu, SLOT_ENABLED, fx);
+    set_status(slots, vcpu, event_bit(slot), fx);
+}
+
+/* An unplug that was raised is out of the VMM's hands once _EJ0 or a force has disabled the vCPU.
+ */
+static bool can_undo(const Slot *slot)
+{
+    if (slot->request_state == VCPUHP_REQUEST_HELD)
+        return true;
+    return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed &&
+           slot->status & SLOT_ENABLED;
 }
 
 /* As if it had never been made. Only for a request that can_undo(). */
@@ -171,22 +205,16 @@ static void undo_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Eff
 {
     Slot *slot = &slots->table[vcpu];
 
-    if (slot->request_state == VCPUHP_REQUEST_RAISED)
-        clear_status(slots, vcpu,
-                     slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_ENABLED | SLOT_INSERT
-                                                               : SLOT_REMOVE,
-                     fx);
-    end_request(slot, vcpu, outcome, fx);
+    if (slot->request_state == VCPUHP_REQUEST_RAISED) {
+        if (slot->request_kind == VCPUHP_REQUEST_PLUG)
+            clear_status(slots, vcpu, SLOT_ENABLED | SLOT_FW_REMOVE, fx);
+        clear_status(slots, vcpu, event_bit(slot), fx);
+    }
+    end_request(slots, vcpu, outcome, fx);
 }
 
-static bool can_undo(const Slot *slot)
-{
-    return slot->request_state == VCPUHP_REQUEST_HELD ||
-           (slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed);
-}
-
-/* An insert must not reach the guest before it is through with the eject of the same vCPU: Linux
- * would answer "success" and lose it. */
+/* The guest must not see an insert before it has finished the eject of the same vCPU: Linux would
+ * answer it with success and lose it. */
 static bool eject_is_over(const Slot *slot)
 {
     return !slot->unclosed && !slot->leaving;
@@ -203,15 +231,15 @@ static void release_held(Slots *slots, uint32_t vcpu, Effects *fx)
         raise_request(slots, vcpu, fx);
 }
 
-/* Disabled and off: the eject's end as far as the VMM is concerned. */
+/* The vCPU is disabled and off: the eject is over as far as the VMM is concerned. */
 static void gone(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    add_event(fx, slot->forced ? VCPUHP_EVENT_FORCED : VCPUHP_EVENT_EJECTED, vcpu);
+    add_event(slots, fx, slot->forced ? VCPUHP_EVENT_FORCED : VCPUHP_EVENT_EJECTED, vcpu);
     slot->leaving = slot->forced = false;
     if (slot->request_kind == VCPUHP_REQUEST_UNPLUG)
-        end_request(slot, vcpu, VCPUHP_OUTCOME_DONE, fx);
+        end_request(slots, vcpu, VCPUHP_OUTCOME_DONE, fx);
     release_held(slots, vcpu, fx);
 }
 
@@ -219,8 +247,8 @@ static Slot *find_slot(Slots *slots, uint32_t vcpu, GError **error)
 {
     if (vcpu < slots->config->n_vcpus)
         return &slots->table[vcpu];
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_NO_VCPU,
-                "there is no vCPU %u: the last one is %u", vcpu, slots->config->n_vcpus - 1);
+    refuse(error, VCPUHP_ERROR_NO_VCPU, "there is no vCPU %u: the last one is %u", vcpu,
+           slots->config->n_vcpus - 1);
     return NULL;
 }
 
@@ -230,67 +258,83 @@ static Slot *find_removable(Slots *slots, uint32_t vcpu, GError **error)
 
     if (!slot || vcpu >= slots->config->n_fixed)
         return slot;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_FIXED,
-                "vCPU %u is enabled for good, as all below %u are", vcpu, slots->config->n_fixed);
+    refuse(error, VCPUHP_ERROR_FIXED, "vCPU %u is enabled permanently, as all below %u are", vcpu,
+           slots->config->n_fixed);
     return NULL;
 }
 
 static bool refuse_pending(const Slot *slot, uint32_t vcpu, GError **error)
 {
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_PENDING,
-                "vCPU %u has an open request: %u, to %s it", vcpu, slot->request,
-                slot->request_kind == VCPUHP_REQUEST_PLUG ? "plug" : "unplug");
-    return false;
+    return refuse(error, VCPUHP_ERROR_PENDING, "vCPU %u has an open request: %u, to %s it", vcpu,
+                  slot->request, slot->request_kind == VCPUHP_REQUEST_PLUG ? "plug" : "unplug");
 }
 
 static bool refuse_disabled(uint32_t vcpu, GError **error)
 {
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_DISABLED, "vCPU %u is not enabled", vcpu);
-    return false;
+    return refuse(error, VCPUHP_ERROR_DISABLED, "vCPU %u is not enabled", vcpu);
 }
 
-bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now, uint32_t *ret_id,
-                Effects *fx, GError **error)
+bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms, int64_t now,
+                uint32_t *ret_id, Effects *fx, GError **error)
 {
     Slot *slot = find_slot(slots, vcpu, error);
 
     if (!slot)
         return false;
+    if (flags & ~VCPUHP_UNTIL_ON)
+        return refuse(error, VCPUHP_ERROR_INVALID,
+                      "flags is 0x%x, which has bits other than VCPUHP_UNTIL_ON", flags);
     if (slot->request_kind == VCPUHP_REQUEST_UNPLUG && can_undo(slot)) {
         undo_request(slots, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
-        *ret_id = new_id(slots);
-        add_ended(fx, vcpu, *ret_id, VCPUHP_OUTCOME_DONE);
+        if (!(flags & VCPUHP_UNTIL_ON) || slot->power == VCPUHP_POWER_ON) {
+            *ret_id = done_at_once(slots, vcpu, fx);
+            return true;
+        }
+        begin_request(slots, vcpu, VCPUHP_REQUEST_PLUG, timeout_ms, now, fx);
+        slot->until_on = true;
+        raise_request(slots, vcpu, fx);
+        slot->observed = true; /* the vCPU was enabled before: there is nothing to undo */
+        *ret_id = slot->request;
         return true;
     }
     if (slot->request_kind != VCPUHP_REQUEST_NONE)
         return refuse_pending(slot, vcpu, error);
-    if (slot->status & SLOT_ENABLED) {
-        g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_ENABLED, "vCPU %u is enabled already", vcpu);
-        return false;
-    }
+    if (slot->status & SLOT_ENABLED)
+        return refuse(error, VCPUHP_ERROR_ENABLED, "vCPU %u is already enabled", vcpu);
     begin_request(slots, vcpu, VCPUHP_REQUEST_PLUG, timeout_ms, now, fx);
+    slot->until_on = flags & VCPUHP_UNTIL_ON;
+    slot->request_state = VCPUHP_REQUEST_HELD;
     *ret_id = slot->request;
     release_held(slots, vcpu, fx);
     return true;
 }
 
-bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now, uint32_t *ret_id,
-                  Effects *fx, GError **error)
+bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms, int64_t now,
+                  uint32_t *ret_id, Effects *fx, GError **error)
 {
     Slot *slot = find_removable(slots, vcpu, error);
 
     if (!slot)
         return false;
+    if (flags)
+        return refuse(error, VCPUHP_ERROR_INVALID, "flags is 0x%x, but an unplug has none", flags);
     if (slot->request_kind == VCPUHP_REQUEST_UNPLUG)
         return refuse_pending(slot, vcpu, error);
     if (slot->request_kind == VCPUHP_REQUEST_PLUG) {
-        if (can_undo(slot)) {
+        if (!can_undo(slot)) {
+            end_request(slots, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
+        } else {
             undo_request(slots, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
-            *ret_id = new_id(slots);
-            add_ended(fx, vcpu, *ret_id, VCPUHP_OUTCOME_DONE);
+            if (!slot->leaving) {
+                *ret_id = done_at_once(slots, vcpu, fx);
+                return true;
+            }
+            /* The eject that the plug was waiting for is what this asks for. */
+            begin_request(slots, vcpu, VCPUHP_REQUEST_UNPLUG, 0, now, fx);
+            slot->request_state = VCPUHP_REQUEST_SEEN;
+            *ret_id = slot->request;
             return true;
         }
-        end_request(slot, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
     }
     if (!(slot->status & SLOT_ENABLED))
         return refuse_disabled(vcpu, error);
@@ -302,14 +346,11 @@ bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now,
 
 static Slot *find_request(Slots *slots, uint32_t request, GError **error)
 {
-    for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
-        Slot *slot = &slots->table[i];
+    Slot *slot = find_open(slots, request);
 
-        if (slot->request == request && slot->request_kind != VCPUHP_REQUEST_NONE)
-            return slot;
-    }
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_NO_REQUEST, "no request %u is open", request);
-    return NULL;
+    if (!slot)
+        refuse(error, VCPUHP_ERROR_NO_REQUEST, "no request %u is open", request);
+    return slot;
 }
 
 bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error)
@@ -318,25 +359,29 @@ bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error)
 
     if (!slot)
         return false;
-    if (!can_undo(slot)) {
-        g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE,
-                    "the guest has seen request %u: it can't be taken back", request);
-        return false;
-    }
+    if (!can_undo(slot))
+        return refuse(error, VCPUHP_ERROR_TOO_LATE,
+                      "request %u can no longer be cancelled: the guest has seen it", request);
     undo_request(slots, slot - slots->table, VCPUHP_OUTCOME_CANCELLED, fx);
     return true;
 }
 
-/* The guest took the request; show it once more, unless it has got as far as the eject. */
+/*
+ * Notify the guest once more of a request that it took, unless it has got as far as the eject. No
+ * insert while the firmware has to eject the vCPU: EDK2 stops the machine on that pair.
+ */
 static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
     slot->retry_at = 0;
+    if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state != VCPUHP_REQUEST_SEEN ||
+        !(slot->status & SLOT_ENABLED))
+        return;
     slot->in_progress = false;
-    if (slot->request_state == VCPUHP_REQUEST_SEEN && slot->status & SLOT_ENABLED)
-        set_status(slots, vcpu,
-                   slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE, fx);
+    if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_FW_REMOVE)
+        return;
+    set_status(slots, vcpu, event_bit(slot), fx);
 }
 
 bool slots_repeat(Slots *slots, uint32_t request, Effects *fx, GError **error)
@@ -359,7 +404,7 @@ bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error)
         return refuse_disabled(vcpu, error);
     clear_status(slots, vcpu, SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE | SLOT_FW_REMOVE, fx);
     if (slot->request_kind == VCPUHP_REQUEST_PLUG)
-        end_request(slot, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
+        end_request(slots, vcpu, VCPUHP_OUTCOME_CANCELLED, fx);
     slot->deadline = slot->retry_at = 0;
     slot->forced = true;
     if (slot->power == VCPUHP_POWER_OFF) {
@@ -371,23 +416,38 @@ bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error)
     return true;
 }
 
+bool slots_end_requests(Slots *slots, Effects *fx)
+{
+    for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
+        if (slots->table[i].request_kind == VCPUHP_REQUEST_NONE)
+            continue;
+        if (fx->n_events == EFFECTS_MAX_EVENTS)
+            return false;
+        end_request(slots, i, VCPUHP_OUTCOME_CANCELLED, fx);
+    }
+    return true;
+}
+
 bool slots_query(Slots *slots, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error)
 {
     const Config *config = slots->config;
     const Slot *slot = find_slot(slots, vcpu, error);
+    bool is_open;
 
     if (!slot)
         return false;
+    is_open = slot->request_kind != VCPUHP_REQUEST_NONE;
     *ret_info = (VcpuhpVcpuInfo){
+        .size = sizeof(*ret_info),
         .mpidr = config->mpidrs[vcpu],
         .node = config->nodes ? config->nodes[vcpu] : 0,
+        .power = slot->power,
         .enabled = slot->status & SLOT_ENABLED,
         .fixed = vcpu < config->n_fixed,
         .ejecting = slot->unclosed,
-        .power = slot->power,
         .request_kind = slot->request_kind,
-        .request_state = slot->request_state,
-        .request = slot->request_kind != VCPUHP_REQUEST_NONE ? slot->request : 0,
+        .request_state = is_open ? slot->request_state : 0,
+        .request = is_open ? slot->request : 0,
         .ost_source = slot->ost_source,
         .ost_status = slot->ost_status,
     };
@@ -404,10 +464,10 @@ static void expire_request(Slots *slots, uint32_t vcpu, Effects *fx)
         undo_request(slots, vcpu, VCPUHP_OUTCOME_TIMED_OUT, fx);
         return;
     }
-    /* What the guest was asked to give back it may still give, but is no longer asked. An insert
-     * stays: the vCPU is enabled, and the guest should learn of it. */
+    /* The guest is no longer asked to give the vCPU back, but may still do so. An insert stays: the
+     * vCPU is enabled, and the guest should learn of it. */
     clear_status(slots, vcpu, SLOT_REMOVE, fx);
-    end_request(slot, vcpu, VCPUHP_OUTCOME_TIMED_OUT, fx);
+    end_request(slots, vcpu, VCPUHP_OUTCOME_TIMED_OUT, fx);
 }
 
 static void expire_eject(Slots *slots, uint32_t vcpu, Effects *fx)
@@ -465,12 +525,15 @@ uint8_t slots_read_status(Slots *slots, uint32_t vcpu)
     return slot->status;
 }
 
-uint64_t slots_read_enabled(Slots *slots, uint32_t word)
+uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx)
 {
     uint64_t fresh = slots->enabled[word] & slots->insert[word];
+    uint32_t end = MIN((word + 1) * 64, slots->config->n_vcpus);
 
     for (; fresh; fresh &= fresh - 1)
         slots->table[word * 64 + __builtin_ctzll(fresh)].observed = true;
+    for (uint32_t i = word * 64; i < end; i++)
+        raise_again(slots, i, fx);
     return slots->enabled[word];
 }
 
@@ -503,9 +566,9 @@ static void take(Slots *slots, uint32_t vcpu, uint8_t bit, VcpuhpRequestKind kin
         return;
     if (slot->request_state == VCPUHP_REQUEST_RAISED) {
         slot->request_state = VCPUHP_REQUEST_SEEN;
-        add_event(fx, VCPUHP_EVENT_SEEN, vcpu)->request = slot->request;
+        add_event(slots, fx, VCPUHP_EVENT_SEEN, vcpu)->request = slot->request;
     }
-    if (slots->config->retry_ms) {
+    if (slots->config->retry_ms && !slot->in_progress) {
         slot->retry_at = now + slots->config->retry_ms * (int64_t)1000;
         arm(slots, slot->retry_at, fx);
     }
@@ -546,12 +609,29 @@ uint8_t slots_take_next(Slots *slots, uint32_t *ret_vcpu, int64_t now, Effects *
     return bits;
 }
 
-void slots_fw_remove(Slots *slots, uint32_t vcpu, Effects *fx)
+void slots_fw_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
-    if (vcpu < slots->config->n_fixed)
-        slots_guest_error(slots, vcpu, "asked the firmware to eject a vCPU enabled for good", fx);
-    else if (slots->table[vcpu].status & SLOT_ENABLED)
-        set_status(slots, vcpu, SLOT_FW_REMOVE, fx);
+    if (vcpu < slots->config->n_fixed) {
+        slots_guest_error(slots, vcpu,
+                          "asked the firmware to eject a vCPU that is enabled permanently", fx);
+        return;
+    }
+    if (!(slots->table[vcpu].status & SLOT_ENABLED))
+        return;
+    /* The eject to come makes the insert void, and the firmware must not see both. */
+    slots_take_insert(slots, vcpu, now, fx);
+    set_status(slots, vcpu, SLOT_FW_REMOVE, fx);
+}
+
+/* From _EJ0 on the guest has eject_timeout_ms, however often it evaluates it. */
+static void open_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
+{
+    Slot *slot = &slots->table[vcpu];
+
+    slot->unclosed = true;
+    if (!slot->eject_until)
+        slot->eject_until = now + slots->config->eject_timeout_ms * (int64_t)1000;
+    arm(slots, slot->eject_until, fx);
 }
 
 void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
@@ -559,122 +639,143 @@ void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
     Slot *slot = &slots->table[vcpu];
 
     if (vcpu < slots->config->n_fixed) {
-        slots_guest_error(slots, vcpu, "ejected a vCPU that is enabled for good", fx);
+        slots_guest_error(slots, vcpu, "ejected a vCPU that is enabled permanently", fx);
         return;
     }
-    /* Linux ejects a vCPU that it was asked for once too often: nothing to do, nothing wrong. */
+    open_eject(slots, vcpu, now, fx);
+    /* Linux ejects a vCPU again that it was asked for once too often, or that was forced out. */
     if (!(slot->status & SLOT_ENABLED))
         return;
     clear_status(slots, vcpu, SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE | SLOT_FW_REMOVE, fx);
-    add_event(fx, VCPUHP_EVENT_DISABLED, vcpu);
+    add_event(slots, fx, VCPUHP_EVENT_DISABLED, vcpu);
     if (slot->request_kind == VCPUHP_REQUEST_PLUG)
-        end_request(slot, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
+        end_request(slots, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
     /* From here on the eject's own deadline bounds the request. */
     slot->deadline = slot->retry_at = 0;
-    slot->unclosed = true;
-    slot->eject_until = now + slots->config->eject_ms * (int64_t)1000;
-    arm(slots, slot->eject_until, fx);
     if (slot->power == VCPUHP_POWER_OFF)
         gone(slots, vcpu, fx);
     else
         slot->leaving = true;
 }
 
-static void insert_ost(Slot *slot, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx)
+/* The guest has answered: it must not be notified once more, however the request goes on. */
+static void stop_raising(Slots *slots, uint32_t vcpu, Effects *fx)
 {
-    VcpuhpEvent *ended;
+    Slot *slot = &slots->table[vcpu];
+
+    slot->retry_at = 0;
+    clear_status(slots, vcpu, event_bit(slot), fx);
+}
+
+static void end_by_ost(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Effects *fx)
+{
+    VcpuhpEvent *ended = end_request(slots, vcpu, outcome, fx);
+
+    ended->ost_source = slots->table[vcpu].ost_source;
+    ended->ost_status = slots->table[vcpu].ost_status;
+}
+
+static void insert_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx)
+{
+    Slot *slot = &slots->table[vcpu];
 
     if (slot->request_kind != VCPUHP_REQUEST_PLUG || slot->request_state != VCPUHP_REQUEST_SEEN)
         return;
-    if (status == OST_INSERT_IN_PROGRESS) {
+    stop_raising(slots, vcpu, fx);
+    if (status == VCPUHP_OST_INSERT_IN_PROGRESS || (status == VCPUHP_OST_SUCCESS && slot->until_on))
         slot->in_progress = true;
-        slot->retry_at = 0;
-        return;
-    }
-    ended = end_request(slot, vcpu,
-                        status == OST_SUCCESS ? VCPUHP_OUTCOME_DONE : VCPUHP_OUTCOME_REFUSED, fx);
-    ended->ost_source = source;
-    ended->ost_status = status;
+    else
+        end_by_ost(slots, vcpu,
+                   status == VCPUHP_OST_SUCCESS ? VCPUHP_OUTCOME_DONE : VCPUHP_OUTCOME_REFUSED, fx);
 }
 
+/* The guest closes an eject by an _OST of either source. A source of its own is never the answer to
+ * a request. */
 static void eject_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
-    bool is_open = slot->request_kind == VCPUHP_REQUEST_UNPLUG &&
-                   slot->request_state == VCPUHP_REQUEST_SEEN && slot->status & SLOT_ENABLED;
+    bool is_answer = source == VCPUHP_OST_SOURCE_EJECT_REQUEST &&
+                     slot->request_kind == VCPUHP_REQUEST_UNPLUG &&
+                     slot->request_state == VCPUHP_REQUEST_SEEN && slot->status & SLOT_ENABLED;
 
-    if (status == OST_EJECT_IN_PROGRESS) {
-        if (is_open) {
-            slot->in_progress = true;
-            slot->retry_at = 0;
-        }
-        return;
-    }
-    if (slot->unclosed) {
+    if (slot->unclosed && status != VCPUHP_OST_EJECT_IN_PROGRESS) {
         slot->unclosed = false;
         release_held(slots, vcpu, fx);
         return;
     }
-    /* "Success" without _EJ0 proves nothing: the request stays open. */
-    if (is_open && status != OST_SUCCESS) {
-        VcpuhpEvent *ended = end_request(slot, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
-
-        ended->ost_source = source;
-        ended->ost_status = status;
-    }
+    /* Success without _EJ0 proves nothing: the request stays open. */
+    if (!is_answer || status == VCPUHP_OST_SUCCESS)
+        return;
+    stop_raising(slots, vcpu, fx);
+    if (status == VCPUHP_OST_EJECT_IN_PROGRESS)
+        slot->in_progress = true;
+    else
+        end_by_ost(slots, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
 }
 
 void slots_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
-    VcpuhpEvent *event = add_event(fx, VCPUHP_EVENT_OST, vcpu);
-    bool ejects = source == OST_SOURCE_EJECT_REQUEST || source == OST_SOURCE_EJECT;
+    VcpuhpEvent *event = add_event(slots, fx, VCPUHP_EVENT_OST, vcpu);
+    VcpuhpRequestKind answered = VCPUHP_REQUEST_NONE;
 
     slot->ost_source = event->ost_source = source;
     slot->ost_status = event->ost_status = status;
-    if (slot->request_kind == (ejects ? VCPUHP_REQUEST_UNPLUG : VCPUHP_REQUEST_PLUG))
+    switch (source) {
+    case VCPUHP_OST_SOURCE_EJECT_REQUEST:
+        answered = VCPUHP_REQUEST_UNPLUG;
+        break;
+    case VCPUHP_OST_SOURCE_BUS_CHECK:
+    case VCPUHP_OST_SOURCE_DEVICE_CHECK:
+    case VCPUHP_OST_SOURCE_INSERT:
+        answered = VCPUHP_REQUEST_PLUG;
+        break;
+    }
+    if (answered != VCPUHP_REQUEST_NONE && slot->request_kind == answered)
         event->request = slot->request;
-    if (ejects)
+    if (source == VCPUHP_OST_SOURCE_EJECT_REQUEST || source == VCPUHP_OST_SOURCE_EJECT)
         eject_ost(slots, vcpu, source, status, fx);
-    else if (source == OST_SOURCE_DEVICE_CHECK || source == OST_SOURCE_BUS_CHECK ||
-             source == OST_SOURCE_INSERT)
-        insert_ost(slot, vcpu, source, status, fx);
+    else if (answered == VCPUHP_REQUEST_PLUG)
+        insert_ost(slots, vcpu, status, fx);
 }
 
 void slots_guest_error(Slots *slots, uint32_t vcpu, const char *text, Effects *fx)
 {
     VcpuhpEvent *event;
 
-    /* The guest can do this for ever, and the VMM may log each: it is told ever more rarely. */
+    /* The guest can do this without end, and the VMM may log every event. */
     if (!is_power_of_two(++slots->errors))
         return;
-    event = add_event(fx, VCPUHP_EVENT_GUEST_ERROR, vcpu);
+    event = add_event(slots, fx, VCPUHP_EVENT_GUEST_ERROR, vcpu);
     event->count = slots->errors;
     event->text = text;
 }
 
 /* --- Power --- */
 
-OnResult slots_on(Slots *slots, uint32_t vcpu, const VcpuhpEntry *entry, Effects *fx)
+OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
     if (!(slot->status & SLOT_ENABLED)) {
         if (is_power_of_two(++slot->denied))
-            add_event(fx, VCPUHP_EVENT_DENIED, vcpu)->count = slot->denied;
+            add_event(slots, fx, VCPUHP_EVENT_DENIED, vcpu)->count = slot->denied;
         return ON_DENIED;
     }
     if (slot->power == VCPUHP_POWER_ON)
         return ON_ALREADY;
     if (slot->power == VCPUHP_POWER_ON_PENDING)
         return ON_PENDING;
-    if (slots->stopping)
-        return ON_STOPPING;
+    if (entry->address % 4)
+        return ON_BAD_ADDRESS;
+    if (!slots_can_start(slots))
+        return ON_STOPPED;
     slot->power = VCPUHP_POWER_ON_PENDING;
     slot->entry = *entry;
     slot->observed = true;
     slot->park = false;
     slots->n_running++;
+    fx->start = (int)vcpu;
     return ON_GRANTED;
 }
 
@@ -682,14 +783,28 @@ bool slots_enter(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    if (slot->park || !(slot->status & SLOT_ENABLED))
+    if (slot->power != VCPUHP_POWER_ON_PENDING)
         return false;
+    if (slot->park || !(slot->status & SLOT_ENABLED)) {
+        fx->off = (int)vcpu;
+        return false;
+    }
     slot->power = VCPUHP_POWER_ON;
-    add_event(fx, VCPUHP_EVENT_ON, vcpu);
-    /* What runs was taken in, whatever _OST says or doesn't. */
+    add_event(slots, fx, VCPUHP_EVENT_ON, vcpu);
+    /* A vCPU that runs was added, whatever _OST says. */
     if (slot->request_kind == VCPUHP_REQUEST_PLUG)
-        end_request(slot, vcpu, VCPUHP_OUTCOME_DONE, fx);
+        end_request(slots, vcpu, VCPUHP_OUTCOME_DONE, fx);
     return true;
+}
+
+static void tell_stopped(Slots *slots, Effects *fx)
+{
+    Stops *stops = &slots->stops;
+
+    if (!stops->n_open || stops->told || slots->n_running)
+        return;
+    stops->told = true;
+    add_event(slots, fx, VCPUHP_EVENT_STOPPED, VCPUHP_NO_VCPU);
 }
 
 void slots_off(Slots *slots, uint32_t vcpu, Effects *fx)
@@ -697,37 +812,69 @@ void slots_off(Slots *slots, uint32_t vcpu, Effects *fx)
     Slot *slot = &slots->table[vcpu];
 
     if (slot->power == VCPUHP_POWER_ON)
-        add_event(fx, VCPUHP_EVENT_OFF, vcpu);
+        add_event(slots, fx, VCPUHP_EVENT_OFF, vcpu);
     slot->power = VCPUHP_POWER_OFF;
     slot->park = false;
     slots->n_running--;
     if (slot->leaving)
         gone(slots, vcpu, fx);
-    if (slots->stopping && !slots->n_running)
-        add_event(fx, VCPUHP_EVENT_STOPPED, slots->config->n_vcpus);
+    tell_stopped(slots, fx);
+}
+
+bool slots_can_start(const Slots *slots)
+{
+    const Stops *stops = &slots->stops;
+
+    return !stops->n_open && !stops->resetting && !stops->reset_failed;
 }
 
 void slots_stop(Slots *slots, Effects *fx)
 {
-    slots->stopping = true;
+    Stops *stops = &slots->stops;
+
+    if (!stops->n_open || stops->told) {
+        stops->n_open = MIN(stops->n_open + 1, 2);
+        stops->told = false;
+    }
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++)
         if (slots->table[i].power != VCPUHP_POWER_OFF)
             add_kick(slots, i, fx);
-    if (!slots->n_running)
-        add_event(fx, VCPUHP_EVENT_STOPPED, slots->config->n_vcpus);
+    tell_stopped(slots, fx);
 }
 
-void slots_reset(Slots *slots, Effects *fx)
+bool slots_reset_begin(Slots *slots, GError **error)
 {
-    slots->stopping = false;
+    Stops *stops = &slots->stops;
+
+    if (slots->n_running)
+        return refuse(error, VCPUHP_ERROR_ORDER,
+                      "vcpuhp_reset: a vCPU runs: call vcpuhp_stop() and wait for STOPPED");
+    if (stops->resetting)
+        return refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_reset: another reset is under way");
+    stops->resetting = true;
+    stops->ends_stop = stops->n_open > 0;
+    return true;
+}
+
+void slots_reset_end(Slots *slots, bool done, Effects *fx)
+{
+    Stops *stops = &slots->stops;
+
+    stops->resetting = false;
+    stops->reset_failed = !done;
+    if (!done)
+        return;
+    if (stops->ends_stop)
+        stops->n_open--;
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
         Slot *slot = &slots->table[i];
 
-        /* The OSPM that was to close the eject is no more. */
+        /* The OS that had to close the eject, and had seen the request, is gone. */
         slot->unclosed = false;
         release_held(slots, i, fx);
-        /* And the one that had seen the request has taken its knowledge along. */
-        if (slot->request_kind != VCPUHP_REQUEST_NONE && slot->request_state != VCPUHP_REQUEST_HELD)
+        if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state == VCPUHP_REQUEST_HELD)
+            continue;
+        if (slot->request_kind == VCPUHP_REQUEST_UNPLUG || !(slot->status & SLOT_FW_REMOVE))
             raise_request(slots, i, fx);
     }
 }

@@ -1,35 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The table of possible vCPUs: who is enabled, what the guest was told and answered, who runs.
- * A pure state machine: no I/O, no callbacks, no clock of its own; it knows neither registers nor
- * hypercalls. What is to happen outside as the result of a change is put into Effects, which the
- * context carries out when it has dropped the lock.
+ * The table of possible vCPUs: which are enabled, what the guest was notified of and answered, and
+ * which run. A pure state machine: no I/O, no callbacks, no clock; it knows neither registers nor
+ * hypercalls. What must happen outside as the consequence of a change is put into Effects, which
+ * the context carries out after it has dropped the lock.
  *
- * Every function but slots_init() and slots_clear() is called with the lock held.
+ * Every function except slots_init() and slots_clear() is called with the lock held.
  */
-#ifndef VCPUHP_SLOTS_H
-#define VCPUHP_SLOTS_H
+#ifndef VCPUHP_SRC_SLOTS_H
+#define VCPUHP_SRC_SLOTS_H
 
 #include "config.h"
 
 #define SLOT_WORDS (VCPUHP_MAX_VCPUS / 64)
-/* A guest access causes at most 4 events a slot, on at most 4 slots. */
+/* A guest's access causes at most 4 events for a slot, on at most 4 slots. */
 #define EFFECTS_MAX_EVENTS 16
 
-/* What is to be done when the lock is dropped, in this order. */
+/* The consequences of a change, in the order in which they are carried out. */
 typedef struct Effects {
-    bool irq;                   /* the event interrupt's level may have changed */
     bool timer;                 /* slots->wake has changed */
+    bool irq;                   /* the event interrupt's level may have changed */
     bool kick;                  /* some bit of kicks is set */
-    uint64_t kicks[SLOT_WORDS]; /* vCPUs to get out of the guest; undefined unless kick */
+    uint64_t kicks[SLOT_WORDS]; /* vCPUs that must leave the guest; undefined unless kick */
     uint32_t n_events;
     VcpuhpEvent events[EFFECTS_MAX_EVENTS];
+    /* A vCPU whose thread runs it no more: the backend lets go of it, then slots_off() follows;
+     * -1: none. */
+    int off;
+    /* A vCPU that was turned on (ON_PENDING), and must be started; -1: none. */
+    int start;
 } Effects;
 
 static inline void effects_init(Effects *fx)
 {
-    fx->irq = fx->timer = fx->kick = false;
+    fx->timer = fx->irq = fx->kick = false;
     fx->n_events = 0;
+    fx->off = fx->start = -1;
 }
 
 /* The bits of a slot that OSPM and firmware see in the register block's status byte. */
@@ -40,33 +46,50 @@ enum {
     SLOT_FW_REMOVE = 1 << 4,
 };
 
+/* Where and how a vCPU begins to run. */
+typedef struct Entry {
+    uint64_t address, context;
+    bool big_endian;
+} Entry;
+
 typedef struct Slot {
     int64_t deadline;    /* the request's, in µs of the monotonic clock; 0: none */
     int64_t retry_at;    /* when a request that was seen is raised again; 0: never */
-    int64_t eject_until; /* when an eject that isn't over is ended by force; 0: none */
-    VcpuhpEntry entry;   /* of the last CPU_ON */
+    int64_t eject_until; /* when an eject that is not over is ended by force; 0: none */
+    Entry entry;         /* of the last CPU_ON */
     uint32_t request;    /* id */
     uint32_t ost_source, ost_status;
     uint32_t denied; /* CPU_ONs answered DENIED */
     uint8_t status;  /* SLOT_ENABLED … */
     uint8_t power;   /* VcpuhpPower */
     uint8_t request_kind, request_state;
-    bool observed;    /* the guest may know of the raised request: it can't be taken back */
-    bool in_progress; /* the guest said that it works on the request */
-    bool unclosed;    /* _EJ0 came, the _OST that closes the eject did not: no insert till then */
+    bool until_on; /* a plug that only the running vCPU completes */
+    bool observed; /* the guest may know of the raised request, which cannot be undone any more */
+    bool in_progress; /* the guest has said that it works on the request: it is not raised again */
+    bool unclosed;    /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
     bool leaving;     /* disabled, but not yet off */
     bool forced;      /* leaving without the guest's consent */
     bool park;        /* its thread is asked to park */
 } Slot;
 
+/* Stops, resets and the start between them (slots_stop()). */
+typedef struct Stops {
+    uint8_t n_open;    /* stops that no reset has ended, at most 2 */
+    bool told;         /* the latest stop's STOPPED was reported */
+    bool resetting;    /* between slots_reset_begin() and slots_reset_end() … */
+    bool ends_stop;    /* … which ends a stop */
+    bool reset_failed; /* the latest reset failed */
+} Stops;
+
 typedef struct Slots {
     GMutex lock;
     const Config *config;
-    int64_t wake; /* when slots_expire() has something to do; 0: never */
+    int64_t wake;        /* when slots_expire() has something to do; 0: never */
+    uint64_t last_event; /* sequence number */
     uint32_t last_request;
-    uint32_t n_raised;  /* insert and remove bits set: the interrupt is high while not 0 */
-    uint32_t n_running; /* slots that aren't POWER_OFF */
-    bool stopping;      /* the machine is going down: nobody is turned on */
+    uint32_t n_raised;  /* insert and remove bits set: the interrupt is high unless 0 */
+    uint32_t n_running; /* slots that are not POWER_OFF */
+    Stops stops;
     /* By slot number, one bit each; the same as in Slot.status. */
     uint64_t enabled[SLOT_WORDS], insert[SLOT_WORDS], remove[SLOT_WORDS], fw_remove[SLOT_WORDS];
     uint64_t errors; /* guest errors so far */
@@ -77,61 +100,76 @@ void slots_init(Slots *slots, const Config *config);
 void slots_clear(Slots *slots);
 
 /* --- The VMM's requests: vcpuhp.h --- */
-bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now, uint32_t *ret_id,
-                Effects *fx, GError **error);
-bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t timeout_ms, int64_t now, uint32_t *ret_id,
-                  Effects *fx, GError **error);
+
+bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms, int64_t now,
+                uint32_t *ret_id, Effects *fx, GError **error);
+bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms, int64_t now,
+                  uint32_t *ret_id, Effects *fx, GError **error);
 bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error);
 bool slots_repeat(Slots *slots, uint32_t request, Effects *fx, GError **error);
 bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error);
 bool slots_query(Slots *slots, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error);
-/* Act on what is due. Returns false when fx is full before it was through: call again. */
+/* Act on what is due. Returns false if fx is full before it was through: call again. */
 bool slots_expire(Slots *slots, int64_t now, Effects *fx);
+/* End every request as CANCELLED. Returns false if fx is full before it was through. */
+bool slots_end_requests(Slots *slots, Effects *fx);
+/* An event of the caller's own, in the order of all events. */
+VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu);
 
 /* --- OSPM and firmware. vcpu < n_vcpus, which the caller has checked. --- */
 
-/* The status bits, as a guest reads them: from here on it may know of a raised request. */
+/* The status bits, as a guest reads them. From here on it may know of a raised request. */
 uint8_t slots_read_status(Slots *slots, uint32_t vcpu);
-/* The same for the enabled bits of slots 64 * word … 64 * word + 63; word < SLOT_WORDS. */
-uint64_t slots_read_enabled(Slots *slots, uint32_t word);
-/* The first slot at or after from, and around, with an insert, remove or firmware-remove bit;
+/* The enabled bits of slots 64 * word … 64 * word + 63, as an OSPM reads them that initialises
+ * itself; word < SLOT_WORDS. What an OSPM before it took and did not carry out is raised again. */
+uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx);
+/* The first slot with an insert, remove or firmware-remove bit, from `from` on, wrapping around;
  * -1: none. from < n_vcpus. */
 int slots_find_event(const Slots *slots, uint32_t from);
 /* The guest has taken notice: clear the insert or the remove bit. */
 void slots_take_insert(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
 void slots_take_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
-/* The next slot whose insert or remove bit is to be handed out, inserts first; both bits are then
- * taken. Returns SLOT_INSERT, SLOT_REMOVE or both, 0: none. */
+/* Take the insert and remove bits of the next slot that has one, inserts first. Returns
+ * SLOT_INSERT, SLOT_REMOVE or both; 0: none. */
 uint8_t slots_take_next(Slots *slots, uint32_t *ret_vcpu, int64_t now, Effects *fx);
 /* OSPM hands the eject to the firmware. */
-void slots_fw_remove(Slots *slots, uint32_t vcpu, Effects *fx);
+void slots_fw_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
 /* _EJ0. */
 void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
-/* _OST, ACPI 6.5, 6.3.5. */
+/* _OST (ACPI 6.5, 6.3.5). */
 void slots_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx);
-/* The guest did something that no sound one does; text is static. vcpu may be out of range. */
+/* The guest did something that no correct OS does; text is static. vcpu: any number. */
 void slots_guest_error(Slots *slots, uint32_t vcpu, const char *text, Effects *fx);
 
 /* --- Power --- */
 
 typedef enum {
-    ON_GRANTED,
+    ON_GRANTED, /* ON_PENDING; fx->start is set. slots_off() if it cannot be started */
     ON_DENIED,
     ON_ALREADY,
     ON_PENDING,
-    ON_STOPPING
+    ON_BAD_ADDRESS,
+    ON_STOPPED, /* the machine is stopped or being reset */
 } OnResult;
 
-/* CPU_ON, decided: policy before state. When granted the vCPU is ON_PENDING, and the caller
- * starts it; if that fails, slots_off() takes it back. */
-OnResult slots_on(Slots *slots, uint32_t vcpu, const VcpuhpEntry *entry, Effects *fx);
-/* Its thread is about to run it. False: it was called off; slots_off() is to follow. */
+/* CPU_ON: policy is checked before state, and state before the entry address (DEN0022F, 5.6). */
+OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx);
+/* Its thread is about to run it. Returns false if it must not. */
 bool slots_enter(Slots *slots, uint32_t vcpu, Effects *fx);
-/* It turned itself off, parked as asked, or was called off: nobody runs it any more. */
+/* Its thread runs it no more, and the backend has let go of it. It is ON_PENDING or ON. */
 void slots_off(Slots *slots, uint32_t vcpu, Effects *fx);
 
+/* Whether the machine may be started: no stop is left that a reset has not ended. */
+bool slots_can_start(const Slots *slots);
+/*
+ * Each stop is reported by STOPPED once, and ended by one reset that began after STOPPED. A stop
+ * that comes after STOPPED is another one. So one that comes in the middle of a reboot outlives the
+ * reset, and keeps the machine from being started.
+ */
 void slots_stop(Slots *slots, Effects *fx);
-/* After all are off: what the guest had seen but not carried out is raised again. */
-void slots_reset(Slots *slots, Effects *fx);
+bool slots_reset_begin(Slots *slots, GError **error);
+/* done: the backend has succeeded, and what the guest had seen but not carried out is raised again.
+ */
+void slots_reset_end(Slots *slots, bool done, Effects *fx);
 
 #endif

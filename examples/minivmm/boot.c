@@ -341,6 +341,6 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
     if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
         !build_fdt(m, initrd, error))
         return false;
-    *ret_entry = (VcpuhpEntry){.address = kernel.start, .context = FDT_BASE};
+    *ret_entry = (VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = kernel.start, .context = FDT_BASE};
     return true;
 }

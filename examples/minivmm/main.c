@@ -441,7 +441,7 @@ static void clean_up(Machine *m)
 
 int main(int argc, char **argv)
 {
-    static const VcpuhpCallbacks callbacks = {
+    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), 
         .vcpu_start = vcpu_start,
         .vcpu_kick = vcpu_kick,
         .event = on_event,

@@ -97,9 +97,9 @@ static void info_counters(Machine *m, GString *out)
         {"irq_raised", offsetof(VcpuhpCounters, irq_raised)},
         {"events", offsetof(VcpuhpCounters, events)},
     };
-    VcpuhpCounters values;
+    VcpuhpCounters values = {.size = sizeof(values)};
 
-    vcpuhp_counters(m->hp, &values);
+    vcpuhp_counters(m->hp, &values, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(counters); i++)
         g_string_append_printf(out, "counter %s %" G_GUINT64_FORMAT "\n", counters[i].name,
                                G_STRUCT_MEMBER(uint64_t, &values, counters[i].offset));
@@ -112,7 +112,7 @@ static bool do_info(Machine *m, char **args G_GNUC_UNUSED, GString *out,
     g_autoptr(GString) vcpus = g_string_new(NULL);
 
     for (uint32_t i = 0; i < vcpuhp_n_vcpus(m->hp); i++) {
-        VcpuhpVcpuInfo info;
+        VcpuhpVcpuInfo info = {.size = sizeof(info)};
 
         vcpuhp_query(m->hp, i, &info, NULL);
         n_enabled += info.enabled;

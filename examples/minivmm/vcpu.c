@@ -48,11 +48,11 @@ static void run_vcpu(Machine *m, uint32_t vcpu)
     while (run) {
         int error = ioctl(fd, KVM_RUN, 0) < 0 ? errno : 0;
 
-        switch (vcpuhp_kvm_exit(m->hp, vcpu, error)) {
-        case VCPUHP_EXIT_RESUME:
-        case VCPUHP_EXIT_INTERRUPTED:
+        switch (vcpuhp_kvm_handle_exit(m->hp, vcpu, error)) {
+        case VCPUHP_KVM_EXIT_RESUME:
+        case VCPUHP_KVM_EXIT_INTERRUPTED:
             break;
-        case VCPUHP_EXIT_OTHER:
+        case VCPUHP_KVM_EXIT_OTHER:
             if (run->exit_reason == KVM_EXIT_MMIO) {
                 serve_mmio(m, run);
                 break;
@@ -62,16 +62,16 @@ static void run_vcpu(Machine *m, uint32_t vcpu)
             machine_stop(m, AFTER_STOP_FAIL);
             break;
         /* In all these cases the vCPU goes on, to be told to park in its next round. */
-        case VCPUHP_EXIT_SYSTEM_OFF:
+        case VCPUHP_KVM_EXIT_SYSTEM_OFF:
             machine_stop(m, AFTER_STOP_EXIT);
             break;
-        case VCPUHP_EXIT_SYSTEM_RESET:
+        case VCPUHP_KVM_EXIT_SYSTEM_RESET:
             machine_stop(m, AFTER_STOP_RESET);
             break;
-        case VCPUHP_EXIT_ERROR: /* event HOST_ERROR has said what it was */
+        case VCPUHP_KVM_EXIT_ERROR: /* event HOST_ERROR has said what it was */
             machine_stop(m, AFTER_STOP_FAIL);
             break;
-        case VCPUHP_EXIT_PARK:
+        case VCPUHP_KVM_EXIT_PARK:
             run = NULL;
             break;
         }

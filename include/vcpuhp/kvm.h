@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The hands: Linux KVM on arm64. Creates every possible vCPU and the vGIC in the one order that
- * KVM takes, has PSCI calls forwarded to user space, and serves exits.
+/**
+ * @file kvm.h
+ * Linux KVM on arm64: vCPUs and vGIC in the one order that KVM accepts, PSCI calls forwarded to
+ * user space, and exits served. docs/kvm.md has the orders and their reasons, docs/integration.md
+ * the ways into an existing VMM.
+ *
+ * The library creates the vCPUs and the vGIC, or the VMM creates and lends them.
  *
  * A vCPU's thread, from the vcpu_start callback on:
- *
+ * @code
  *     struct kvm_run *run = vcpuhp_kvm_enter(hp, vcpu);
  *     while (run) {
  *         int error = ioctl(vcpuhp_kvm_vcpu_fd(hp, vcpu), KVM_RUN, 0) < 0 ? errno : 0;
- *         switch (vcpuhp_kvm_exit(hp, vcpu, error)) {
- *         case VCPUHP_EXIT_RESUME: break;
- *         case VCPUHP_EXIT_PARK:   run = NULL; break;
- *         case VCPUHP_EXIT_OTHER:  … the VMM's own devices …
+ *         switch (vcpuhp_kvm_handle_exit(hp, vcpu, error)) {
+ *         case VCPUHP_KVM_EXIT_RESUME: break;
+ *         case VCPUHP_KVM_EXIT_PARK:   run = NULL; break;
+ *         case VCPUHP_KVM_EXIT_OTHER:  … the VMM's own devices …
  *         …
+ * @endcode
  */
 #ifndef VCPUHP_KVM_H
 #define VCPUHP_KVM_H
@@ -22,80 +27,131 @@
 G_BEGIN_DECLS
 
 struct kvm_run;
+struct kvm_vcpu_init;
 
-#define VCPUHP_KVM_CONFIG_VERSION 1
-
-/* Which SMCCC calls KVM hands to user space. Both leave no way past the policy. */
+/** Which SMCCC calls KVM forwards to user space. Neither choice leaves a way around the policy. */
 typedef enum {
-    /* CPU_ON, CPU_OFF and AFFINITY_INFO, 32- and 64-bit. KVM keeps the rest: CPU_SUSPEND stays an
-     * in-kernel WFI, SYSTEM_OFF and SYSTEM_RESET are KVM_EXIT_SYSTEM_EVENT. */
+    /** CPU_ON, CPU_OFF and AFFINITY_INFO, 32- and 64-bit. KVM keeps the others: CPU_SUSPEND waits
+     * in the kernel; SYSTEM_OFF and SYSTEM_RESET exit with KVM_EXIT_SYSTEM_EVENT. */
     VCPUHP_KVM_PSCI_SPARSE,
-    /* Both PSCI ranges, all of which psci.h serves. */
+    /** Both PSCI ranges. psci.h serves all of them. */
     VCPUHP_KVM_PSCI_WHOLE,
 } VcpuhpKvmPsci;
 
-/* Features that every vCPU has, or none. The PMU follows from config.pmu_irq. */
+/** Features of vCPUs that the library creates. All vCPUs have them, or none. They have a PMU if
+ * config.pmu_irq is set. */
 typedef enum {
-    VCPUHP_KVM_SVE = 1 << 0,   /* with every vector length that the host has */
-    VCPUHP_KVM_PAUTH = 1 << 1, /* pointer authentication, address and generic */
+    VCPUHP_KVM_SVE = 1 << 0,   /**< SVE, with every vector length of the host unless narrowed */
+    VCPUHP_KVM_PAUTH = 1 << 1, /**< pointer authentication, address and generic */
 } VcpuhpKvmFeatures;
 
+/** Where vcpuhp_kvm_setup() has got to with a vCPU when it calls prepare_vcpu. */
+typedef enum {
+    /** KVM_ARM_VCPU_INIT is done, KVM_ARM_VCPU_FINALIZE is not: KVM_REG_ARM64_SVE_VLS can be set.
+     * Called for every vCPU, whether it has SVE or not. */
+    VCPUHP_KVM_STEP_INITIALISED,
+    /** The vGIC is initialised, the PMU is not: KVM_ARM_VCPU_PMU_V3_SET_PMU and
+     * KVM_ARM_VCPU_PMU_V3_FILTER can be set. Called for every vCPU if config.pmu_irq is set. */
+    VCPUHP_KVM_STEP_BEFORE_PMU,
+} VcpuhpKvmStep;
+
+/** What vcpuhp_kvm_setup() works with. Fill it with vcpuhp_kvm_config_init(), then change fields.
+ * vcpuhp_kvm_setup() copies it; the fds and mappings that it lends stay the VMM's and must outlive
+ * the context. */
 typedef struct VcpuhpKvmConfig {
-    uint32_t version; /* VCPUHP_KVM_CONFIG_VERSION */
-    int vm_fd;        /* of KVM_CREATE_VM; stays the VMM's, must outlive the context */
-    /* The vGIC, if the VMM created it itself (KVM_CREATE_DEVICE, addresses, KVM_DEV_ARM_VGIC_GRP_-
-     * NR_IRQS, but not yet KVM_DEV_ARM_VGIC_CTRL_INIT); stays the VMM's, and so does the ITS then:
-     * the VMM creates it, and resets it before vcpuhp_reset(). -1: the library does. */
-    int vgic_fd;
+    /** sizeof(VcpuhpKvmConfig), set by vcpuhp_kvm_config_init(). */
+    size_t size;
+    /** The VM's fd (KVM_CREATE_VM). Stays the VMM's. */
+    int vm_fd;
+    /** Which calls are forwarded. */
     VcpuhpKvmPsci psci;
-    uint32_t features; /* VcpuhpKvmFeatures */
+    /** VcpuhpKvmFeatures of vCPUs that the library creates; 0 with vcpu_fds. */
+    uint32_t features;
+    /** The VMM's own vGIC, with its addresses and number of interrupts set; -1: the library creates
+     * one. Without vcpu_fds it must not be initialised yet: the library does that after it has
+     * created the vCPUs. With vcpu_fds it must be initialised. */
+    int vgic_fd;
+    /** The VMM's own ITS, with its address set, if config.gic.its_base is set and the vGIC is the
+     * VMM's; otherwise -1. vcpuhp_reset() resets it with the vGIC. */
+    int its_fd;
+    /** n_vcpus fds of the VMM's own vCPUs, by vCPU number; NULL: the library creates them. They are
+     * complete: initialised with KVM_ARM_VCPU_PSCI_0_2 and *vcpu_init, finalised, with their
+     * MPIDR_EL1 and PMU set, and none has run. Requires vgic_fd. */
+    const int *vcpu_fds;
+    /** With vcpu_fds: the VMM's mappings of each vCPU's kvm_run. The library reads and writes
+     * struct kvm_run only, never what KVM maps behind it, and never unmaps it. */
+    struct kvm_run *const *vcpu_runs;
+    /** With vcpu_fds: what KVM_ARM_VCPU_INIT was called with; KVM_ARM_VCPU_POWER_OFF may differ. */
+    const struct kvm_vcpu_init *vcpu_init;
+    /** Without vcpu_fds: change a vCPU between two steps of the setup, by ioctls on fd. opaque is
+     * that of vcpuhp_new(). Returns false and sets error to make the setup fail with that error.
+     * NULL: nothing is changed. */
+    bool (*prepare_vcpu)(VcpuhpKvmStep step, uint32_t vcpu, int fd, void *opaque, GError **error);
 } VcpuhpKvmConfig;
 
-/*
- * Create and initialise every possible vCPU, disabled ones included, then the vGIC, then the
- * vCPUs' PMU, then the SMCCC filter. To be called once, after vcpuhp_new() and before the VM has
- * a vCPU or runs.
+/** A config with no features and nothing lent. */
+static inline void vcpuhp_kvm_config_init(VcpuhpKvmConfig *config, int vm_fd)
+{
+    *config =
+        (VcpuhpKvmConfig){.size = sizeof(*config), .vm_fd = vm_fd, .vgic_fd = -1, .its_fd = -1};
+}
+
+/** Create and initialise every possible vCPU, including disabled ones, the vGIC, the PMUs and the
+ * SMCCC filter; or check what the VMM lends against the config of vcpuhp_new(), and set the filter.
+ * Call it once, after vcpuhp_new() and before the VM has run.
  *
- * Errors: CONFIG; ORDER; NOT_SUPPORTED when the host's KVM lacks what is needed, which is looked
- * for first and leaves the VM untouched; KVM when an ioctl fails on the way: what the library
- * opened is closed, but KVM can't take vCPUs back, so the VM is to be thrown away.
- */
+ * Errors: STRUCT; ORDER; INVALID, also if something lent contradicts the config: the message names
+ * the field; NOT_SUPPORTED if the host's KVM lacks something. These are checked first and leave the
+ * VM unchanged. KVM, or prepare_vcpu's own, if a later step fails: the library closes what it
+ * opened, but KVM cannot take vCPUs back, so a VM whose vCPUs the library created is lost. */
 VCPUHP_API bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error);
 
-/* A vCPU's fd, for the VMM's own use while the vCPU is parked, or in its thread. Belongs to the
- * context. -1 before vcpuhp_kvm_setup() or for no vCPU. */
+/** A vCPU's fd, for ioctls of the VMM's own while the vCPU is off, or in its thread.
+ * @return the fd, which belongs to the context or is the VMM's own; -1 before vcpuhp_kvm_setup() or
+ * if there is no such vCPU. */
 VCPUHP_API int vcpuhp_kvm_vcpu_fd(const Vcpuhp *hp, uint32_t vcpu);
 
-/* The fds of the vGIC and its ITS, as vcpuhp_kvm_vcpu_fd(); -1: none. */
+/** @return the vGIC's fd, as vcpuhp_kvm_vcpu_fd() does; -1: none. */
 VCPUHP_API int vcpuhp_kvm_vgic_fd(const Vcpuhp *hp);
+/** @return the ITS's fd, as vcpuhp_kvm_vcpu_fd() does; -1: none. */
 VCPUHP_API int vcpuhp_kvm_its_fd(const Vcpuhp *hp);
 
-/*
- * The vCPU's thread is about to run it, after vcpu_start: its kvm_run structure (nothing of what
- * KVM maps behind it), which is valid until vcpuhp_kvm_exit() says that the vCPU has parked. NULL:
- * it was called off in the meantime, and counts as parked.
- */
+/** A vCPU's thread is about to run it, after vcpu_start.
+ * @return the vCPU's kvm_run: the VMM's own mapping if it lent one, otherwise a mapping of the
+ * structure alone, valid until vcpuhp_free(). NULL if the vCPU must not run, as for
+ * vcpuhp_vcpu_enter(), or before vcpuhp_kvm_setup(). */
 VCPUHP_API struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu);
 
-/* What the vCPU's thread does after KVM_RUN. */
+/** What a vCPU's thread does after an exit. */
 typedef enum {
-    VCPUHP_EXIT_RESUME,     /* served, or nothing to serve: KVM_RUN again */
-    VCPUHP_EXIT_OTHER,      /* the VMM's: run->exit_reason is neither the library's nor stale */
-    VCPUHP_EXIT_PARK,       /* the vCPU is off: leave the loop, don't touch its fd and kvm_run. The
-                               thread may end or wait for the next vcpu_start */
-    VCPUHP_EXIT_SYSTEM_OFF, /* the guest turned the machine off: vcpuhp_stop(); then carry on, */
-    VCPUHP_EXIT_SYSTEM_RESET, /* … reset it:       this vCPU's next vcpuhp_kvm_exit() says PARK */
-    VCPUHP_EXIT_INTERRUPTED,  /* EINTR: the VMM's own signal; KVM_RUN again when it is dealt with */
-    VCPUHP_EXIT_ERROR,        /* KVM_RUN failed otherwise, or an ioctl that serves the exit: event
-                                 HOST_ERROR has told. The vCPU can't run on: vcpuhp_stop(), carry on */
-} VcpuhpExit;
+    /** The exit is served, or there was nothing to serve: call KVM_RUN again. */
+    VCPUHP_KVM_EXIT_RESUME,
+    /** The exit is the VMM's: serve it according to run->exit_reason, then call KVM_RUN again. */
+    VCPUHP_KVM_EXIT_OTHER,
+    /** The vCPU is off: leave the loop and do not use its fd and kvm_run. The thread ends or waits
+     * for the next vcpu_start. */
+    VCPUHP_KVM_EXIT_PARK,
+    /** The guest powers the machine off: vcpuhp_stop(), then call KVM_RUN again, after which
+     * vcpuhp_kvm_handle_exit() returns PARK. */
+    VCPUHP_KVM_EXIT_SYSTEM_OFF,
+    /** The guest resets the machine: as SYSTEM_OFF; vcpuhp_reset() and vcpuhp_start() follow. */
+    VCPUHP_KVM_EXIT_SYSTEM_RESET,
+    /** KVM_RUN failed with EINTR: a signal of the VMM's own. Call KVM_RUN again afterwards. */
+    VCPUHP_KVM_EXIT_INTERRUPTED,
+    /** KVM_RUN or an ioctl that serves the exit failed, as the event HOST_ERROR has reported. The
+     * vCPU cannot run on: as SYSTEM_OFF. */
+    VCPUHP_KVM_EXIT_ERROR,
+} VcpuhpKvmExit;
 
-/*
- * Serve an exit: register block, forwarded calls, kicks. In the vCPU's thread, after each KVM_RUN.
- * error: 0, or the errno of a KVM_RUN that failed; then kvm_run's immediate_exit, which the VMM may
- * have set, is cleared. Blocks for nothing.
- */
-VCPUHP_API VcpuhpExit vcpuhp_kvm_exit(Vcpuhp *hp, uint32_t vcpu, int error);
+/** Serve an exit: register block, forwarded calls, kicks. In the vCPU's thread, after each KVM_RUN.
+ * Never blocks.
+ * @param hp the context
+ * @param vcpu the vCPU's number
+ * @param error 0, or the errno of a KVM_RUN that failed; kvm_run's immediate_exit, which the VMM
+ * may have set, is then cleared
+ * @return what to do; PARK, without any effect, before vcpuhp_kvm_setup(), if there is no such vCPU
+ * or it is not on */
+VCPUHP_API VcpuhpKvmExit vcpuhp_kvm_handle_exit(Vcpuhp *hp, uint32_t vcpu, int error);
 
 G_END_DECLS
 

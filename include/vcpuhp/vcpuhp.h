@@ -1,33 +1,56 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * libvcpuhp: virtual CPU hotplug on arm64, for any VMM.
+/**
+ * @file vcpuhp.h
+ * Virtual CPU hotplug on arm64 for any VMM: the context, its configuration, plug and unplug,
+ * events, and the power of the machine.
  *
- * This header has the context: its configuration, plug and unplug, what can be asked of it and
- * what it tells. The faces have headers of their own: acpi.h (tables, AML, register block),
- * psci.h (firmware calls), kvm.h (vCPU fds, vGIC, exits), fdt.h (device-tree nodes).
+ * The other headers add one interface each. A function's prefix names its header:
+ * - acpi.h (`vcpuhp_acpi_`): ACPI tables and AML;
+ * - regs.h (`vcpuhp_regs_`): the register block that AML and firmware access;
+ * - psci.h (`vcpuhp_psci_`): firmware calls of the guest;
+ * - kvm.h (`vcpuhp_kvm_`): vCPUs, vGIC and exits on Linux KVM;
+ * - fdt.h (`vcpuhp_fdt_`): device-tree nodes.
  *
- * The order of things in a VMM:
+ * ## Order of calls
+ * 1. vcpuhp_config_init(), change the fields, vcpuhp_new().
+ * 2. vcpuhp_kvm_setup() with the VM's fd, if the VMM uses KVM through this library.
+ * 3. vcpuhp_acpi_build(): put the tables into guest memory.
+ * 4. vcpuhp_start(), which asks for vCPU 0's thread through the vcpu_start callback.
+ * 5. Pass exits on; call vcpuhp_plug() and vcpuhp_unplug(); call vcpuhp_dispatch() when the timer
+ *    fd is readable.
  *
- *   1. vcpuhp_config_init(), adjust the fields, vcpuhp_new();
- *   2. vcpuhp_kvm_setup() with the VM's fd;
- *   3. build the tables, put them into guest memory;
- *   4. vcpuhp_start(), which asks for vCPU 0's thread through the vcpu_start callback;
- *   5. pass exits on; vcpuhp_plug(), vcpuhp_unplug(); vcpuhp_dispatch() when the timer fd is
- *      readable.
+ * docs/integration.md explains the order for each kind of VMM.
  *
- * Threads: a context has one lock, inside. Unless a declaration says otherwise, every function
- * may be called from any thread at any time between vcpuhp_new() and vcpuhp_free(), and none
- * waits for a vCPU. Callbacks run in the thread that caused them, with no lock held, and may
- * call back into the library, except vcpuhp_free().
+ * ## Threads
+ * A context has one lock, which is internal. Unless a declaration says otherwise, every function
+ * may be called from any thread at any time between vcpuhp_new() and vcpuhp_free(), and none waits
+ * for a vCPU. A callback runs in the thread whose call caused it. The library holds no lock
+ * meanwhile, and the callback may call every function except vcpuhp_free().
  *
- * Errors: functions that can fail take a GError of the domain VCPUHP_ERROR, return false and have
- * changed nothing, unless they say otherwise. Out-parameters are written on success only.
+ * ## Errors
+ * A function that can fail takes a GError of the domain VCPUHP_ERROR. On failure it returns false
+ * or NULL and has changed nothing, unless its documentation says otherwise. Out-parameters are
+ * written on success only. A vCPU number that does not exist is never undefined behaviour: each
+ * function documents its answer.
+ *
+ * ## Structs
+ * Every struct that the VMM and the library exchange begins with its size, and only these structs
+ * grow; structs inside them never change. Whoever allocates the struct sets `size` to its sizeof.
+ * A later release adds fields at the end only. Therefore any two releases of the same soname work
+ * together:
+ * - A caller with a shorter (older) struct gets the defaults for the fields that it lacks.
+ * - A caller with a longer (newer) struct must leave the fields that the library does not know 0.
+ *   Otherwise the call fails with VCPUHP_ERROR_STRUCT.
+ * - The library never writes past the caller's size. It sets the fields of a longer struct that it
+ *   does not know to 0.
+ * - A callback that reads a field that was added after the first release compares `size` first.
  */
 #ifndef VCPUHP_VCPUHP_H
 #define VCPUHP_VCPUHP_H
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 G_BEGIN_DECLS
@@ -35,417 +58,563 @@ G_BEGIN_DECLS
 #if defined(VCPUHP_BUILDING)
 #define VCPUHP_API __attribute__((visibility("default")))
 #else
+/** Marks a function that the library exports. */
 #define VCPUHP_API
 #endif
 
-/* As many as KVM's vGICv3 knows. */
+/** The most possible vCPUs of a machine, which is the limit of KVM's vGICv3. */
 #define VCPUHP_MAX_VCPUS 512
-/* As many as a GICv2 has. */
+/** The most possible vCPUs of a machine with a GICv2. */
 #define VCPUHP_MAX_VCPUS_GICV2 8
-/* GICv3 redistributor regions that a config can name. */
+/** The most GICv3 redistributor regions in a config. */
 #define VCPUHP_MAX_REDISTS 16
-/* Levels of caches in a config, and as many caches as there can be on them. */
+/** The highest cache level in a config. */
 #define VCPUHP_MAX_CACHE_LEVEL 7
-#define VCPUHP_MAX_CACHES      (2 * VCPUHP_MAX_CACHE_LEVEL)
-/* Bytes of guest-physical address space that the register block takes (docs/register-block.md). */
-#define VCPUHP_REGS_SIZE 0x80
-/* Bytes of one GICv3 redistributor: its RD and SGI frames. */
+/** The most caches in a config: two for each level. */
+#define VCPUHP_MAX_CACHES (2 * VCPUHP_MAX_CACHE_LEVEL)
+/** Bytes of one GICv3 redistributor: its RD and SGI frames (IHI 0069, 12.10). */
 #define VCPUHP_REDIST_SIZE 0x20000
+/** The vCPU number of an event that concerns no vCPU. */
+#define VCPUHP_NO_VCPU UINT32_MAX
 
-/* A context: one virtual machine's possible vCPUs. */
+/** A context: the possible vCPUs of one virtual machine. */
 typedef struct Vcpuhp Vcpuhp;
 
+/** Error codes of the domain VCPUHP_ERROR. */
 typedef enum {
-    VCPUHP_ERROR_CONFIG,        /* the config is impossible; the message names the field */
-    VCPUHP_ERROR_NO_VCPU,       /* no such slot */
-    VCPUHP_ERROR_ENABLED,       /* plug: the vCPU is enabled already */
-    VCPUHP_ERROR_DISABLED,      /* unplug, force: the vCPU is not enabled */
-    VCPUHP_ERROR_FIXED,         /* unplug, force: the vCPU is enabled for good */
-    VCPUHP_ERROR_PENDING,       /* another request on this vCPU is open */
-    VCPUHP_ERROR_NO_REQUEST,    /* no open request has this id */
-    VCPUHP_ERROR_TOO_LATE,      /* the guest has seen the request: it can't be taken back */
-    VCPUHP_ERROR_ORDER,         /* called too early, too late or twice */
-    VCPUHP_ERROR_NOT_SUPPORTED, /* the host's KVM, or this build, can't do it */
-    VCPUHP_ERROR_KVM,           /* an ioctl failed; the message names it, its vCPU and errno */
-    VCPUHP_ERROR_FDT,           /* libfdt failed; the message has the node and libfdt's text */
+    /** A config or an argument is impossible. The message names the field, its value and limit. */
+    VCPUHP_ERROR_INVALID,
+    /** The library cannot work with this size of a struct. The message names the struct, its size
+     * and the library's. */
+    VCPUHP_ERROR_STRUCT,
+    /** There is no vCPU with this number. */
+    VCPUHP_ERROR_NO_VCPU,
+    /** Plug: the vCPU is already enabled. */
+    VCPUHP_ERROR_ENABLED,
+    /** Unplug, force: the vCPU is not enabled. */
+    VCPUHP_ERROR_DISABLED,
+    /** Unplug, force: the vCPU is enabled permanently. */
+    VCPUHP_ERROR_FIXED,
+    /** Another request for this vCPU is open. */
+    VCPUHP_ERROR_PENDING,
+    /** No open request has this id. */
+    VCPUHP_ERROR_NO_REQUEST,
+    /** The guest has seen the request, which can no longer be cancelled. */
+    VCPUHP_ERROR_TOO_LATE,
+    /** The call came too early, too late or twice. The message says which. */
+    VCPUHP_ERROR_ORDER,
+    /** The host's kernel or this build of the library lacks something. The message names it. */
+    VCPUHP_ERROR_NOT_SUPPORTED,
+    /** An ioctl or mmap failed. The message names it, its vCPU and errno. */
+    VCPUHP_ERROR_KVM,
+    /** The vcpu_start callback returned false. */
+    VCPUHP_ERROR_NO_THREAD,
+    /** libfdt failed. The message has the node and libfdt's own text. */
+    VCPUHP_ERROR_FDT,
 } VcpuhpError;
 
+/** The error domain. */
 #define VCPUHP_ERROR (vcpuhp_error_quark())
+/** @return the quark of VCPUHP_ERROR. */
 VCPUHP_API GQuark vcpuhp_error_quark(void);
 
-/* --- Configuration ------------------------------------------------------------------------- */
+/** @name Configuration
+ * @{ */
 
-#define VCPUHP_CONFIG_VERSION 1
-
-/* What vCPUs 1 … n_enabled-1, enabled when the machine boots, are. */
+/** Whether vCPUs 1 … n_enabled-1, which are enabled when the machine boots, can be unplugged. */
 typedef enum {
-    /* MADT Enabled, no _EJ0: an OS that can't hotplug uses them; never unplugged. */
+    /** They are enabled permanently: Enabled in the MADT and without `_EJ0`. A guest that cannot
+     * hotplug uses them, too. */
     VCPUHP_COLDPLUG_FIXED,
-    /* MADT Online Capable, as for a disabled vCPU, and _STA says that they are enabled: they can
-     * be unplugged. Linux before 6.11 doesn't see them at all. */
+    /** They are Online Capable in the MADT, as a disabled vCPU is, and enabled by `_STA`. They can
+     * be unplugged. Linux before 6.11 ignores them. */
     VCPUHP_COLDPLUG_REMOVABLE,
 } VcpuhpColdplug;
 
-/* How many of each the next one holds; their product is n_vcpus. vCPUs are numbered threads
- * first, then cores, clusters, sockets. All zero: one socket of n_vcpus cores. */
+/** How many of each the next one holds. The product must be n_vcpus. vCPUs are numbered threads
+ * first, then cores, clusters, sockets. All zero means one socket of n_vcpus cores. */
 typedef struct VcpuhpTopology {
-    uint32_t sockets;
-    uint32_t clusters; /* per socket; 1 describes none in the PPTT */
-    uint32_t cores;    /* per cluster */
-    uint32_t threads;  /* per core */
+    uint32_t sockets;  /**< in the machine */
+    uint32_t clusters; /**< per socket */
+    uint32_t cores;    /**< per cluster */
+    uint32_t threads;  /**< per core */
 } VcpuhpTopology;
 
+/** What a cache holds. */
 typedef enum {
-    VCPUHP_CACHE_DATA,
-    VCPUHP_CACHE_INSTRUCTION,
-    VCPUHP_CACHE_UNIFIED,
+    VCPUHP_CACHE_DATA,        /**< data only */
+    VCPUHP_CACHE_INSTRUCTION, /**< instructions only */
+    VCPUHP_CACHE_UNIFIED,     /**< both */
 } VcpuhpCacheType;
 
-/* Whose threads share it. */
+/** Whose threads share a cache. */
 typedef enum {
-    VCPUHP_CACHE_OF_CORE,
-    VCPUHP_CACHE_OF_CLUSTER, /* with topology.clusters 1 the same as of the socket */
-    VCPUHP_CACHE_OF_SOCKET,
+    VCPUHP_CACHE_OF_CORE,    /**< those of a core */
+    VCPUHP_CACHE_OF_CLUSTER, /**< those of a cluster; if a socket has one cluster, of the socket */
+    VCPUHP_CACHE_OF_SOCKET,  /**< those of a socket */
 } VcpuhpCacheScope;
 
-/* A cache that every core, cluster or socket has. */
+/** A cache that every core, cluster or socket has. */
 typedef struct VcpuhpCache {
-    uint32_t level; /* 1 … VCPUHP_MAX_CACHE_LEVEL */
-    VcpuhpCacheType type;
-    VcpuhpCacheScope scope;
-    uint32_t size;      /* bytes: a multiple of line_size * ways */
-    uint32_t line_size; /* bytes: a power of two, 4 … 2048 */
-    uint32_t ways;      /* associativity, 1 … 255 */
+    uint32_t level;         /**< 1 … VCPUHP_MAX_CACHE_LEVEL */
+    VcpuhpCacheType type;   /**< what it holds */
+    VcpuhpCacheScope scope; /**< who shares it */
+    uint32_t size;          /**< bytes, a multiple of line_size * ways */
+    uint32_t line_size;     /**< bytes, a power of two, 4 … 2048 */
+    uint32_t ways;          /**< associativity, 1 … 255 */
 } VcpuhpCache;
 
-/* A row of count GICv3 redistributors, of VCPUHP_REDIST_SIZE bytes each. */
+/** A contiguous region of GICv3 redistributors. */
 typedef struct VcpuhpRedist {
-    uint64_t base; /* guest-physical, a multiple of 64 KiB */
-    uint32_t count;
+    uint64_t base;  /**< guest-physical address, a multiple of 64 KiB */
+    uint32_t count; /**< redistributors of VCPUHP_REDIST_SIZE bytes each */
 } VcpuhpRedist;
 
-/* The interrupt controller as the tables, the device tree and KVM's vGIC have it. */
+/** The interrupt controller, as the tables, the device tree and KVM's vGIC describe it. */
 typedef struct VcpuhpGic {
-    uint32_t version;   /* 3 or 2 */
-    uint32_t n_irqs;    /* INTIDs the distributor has: 64 … 992, a multiple of 32 */
-    uint64_t dist_base; /* GICD: 64 KiB at a multiple of 64 KiB (v2: 4 KiB of 4 KiB) */
-    /* v3: the vCPUs' redistributors, in vCPU order. A count of 0 in the only region stands for
-     * n_vcpus; else the counts must sum up to at least n_vcpus. */
+    /** 3 or 2. */
+    uint32_t version;
+    /** INTIDs of the distributor: 64 … 992, a multiple of 32. */
+    uint32_t n_irqs;
+    /** GICD: 64 KiB at a multiple of 64 KiB; GICv2: 4 KiB at a multiple of 4 KiB. */
+    uint64_t dist_base;
+    /** GICv3: the redistributors, in vCPU order. With one region, a count of 0 means n_vcpus;
+     * otherwise the counts must add up to n_vcpus at least. */
     VcpuhpRedist redists[VCPUHP_MAX_REDISTS];
+    /** GICv3: the number of regions, 1 … VCPUHP_MAX_REDISTS. */
     uint32_t n_redists;
-    uint64_t its_base; /* v3: 128 KiB at a multiple of 64 KiB; 0: no ITS */
-    uint64_t cpu_base; /* v2: GICC, 8 KiB at a multiple of 4 KiB */
-    /* v2: an MSI frame that the VMM itself provides, 4 KiB; 0: none. */
+    /** GICv3: the ITS, 128 KiB at a multiple of 64 KiB; 0: no ITS. */
+    uint64_t its_base;
+    /** GICv2: GICC, 8 KiB at a multiple of 4 KiB. */
+    uint64_t cpu_base;
+    /** GICv2: an MSI frame that the VMM emulates, 4 KiB; 0: none. */
     uint64_t v2m_base;
-    uint32_t v2m_spi_base; /* its first INTID */
+    /** GICv2: the first INTID of the MSI frame. */
+    uint32_t v2m_spi_base;
+    /** GICv2: the INTIDs of the MSI frame. */
     uint32_t v2m_spi_count;
 } VcpuhpGic;
 
-/* What goes into the ACPI tables' headers and namespace. Copied by vcpuhp_new(). */
+/** What the headers of the ACPI tables and the namespace contain. */
 typedef struct VcpuhpAcpi {
-    const char *oem_id;       /* at most 6 printable characters; NULL: "VCPUHP" */
-    const char *oem_table_id; /* at most 8; NULL: "VCPUHP" */
+    /** At most 6 printable ASCII characters; NULL: "VCPUHP". */
+    const char *oem_id;
+    /** At most 8 printable ASCII characters; NULL: "VCPUHP". */
+    const char *oem_table_id;
+    /** The VMM's own revision of the tables. */
     uint32_t oem_revision;
-    /* The CPU container's name below \_SB, an ACPI name segment of 1 to 4 characters; NULL:
-     * "CPUS". The GED is its neighbour: */
+    /** Name of the processor container below `\_SB`: an ACPI name segment of 1 to 4 characters;
+     * NULL: "CPUS". */
     const char *container_name;
-    /* NULL: "CGED". */
+    /** Name of the generic event device next to it; NULL: "CGED". */
     const char *ged_name;
-    /* The VMM has an event device of its own, which evaluates the scan method
-     * (vcpuhp_acpi_scan_method()) when the interrupt comes: leave out the GED. */
+    /** The VMM has an event device of its own, which evaluates vcpuhp_acpi_scan_method() when the
+     * event interrupt arrives. The library then generates none. */
     bool external_ged;
 } VcpuhpAcpi;
 
-/*
- * Fill by vcpuhp_config_init(), then adjust. Arrays are copied by vcpuhp_new().
- */
+/** The fixed properties of a machine. Fill it with vcpuhp_config_init(), then change fields.
+ * vcpuhp_new() copies arrays and strings. */
 typedef struct VcpuhpConfig {
-    uint32_t version;   /* VCPUHP_CONFIG_VERSION, set by vcpuhp_config_init() */
-    uint32_t n_vcpus;   /* possible vCPUs, 1 … VCPUHP_MAX_VCPUS; slot, ACPI UID and KVM id are
-                           the same number, 0 … n_vcpus-1 */
-    uint32_t n_enabled; /* 1 … n_vcpus: vCPUs 0 … n_enabled-1 are enabled when the machine
-                           boots; vCPU 0 always is, for good */
+    /** sizeof(VcpuhpConfig), set by vcpuhp_config_init(). */
+    size_t size;
+    /** Possible vCPUs, 1 … VCPUHP_MAX_VCPUS, with GICv2 1 … VCPUHP_MAX_VCPUS_GICV2. A vCPU's
+     * number, its ACPI UID and its KVM id are equal, 0 … n_vcpus-1. */
+    uint32_t n_vcpus;
+    /** vCPUs 0 … n_enabled-1 are enabled when the machine boots, 1 … n_vcpus. vCPU 0 is enabled
+     * permanently. */
+    uint32_t n_enabled;
+    /** Whether the others of them can be unplugged. */
     VcpuhpColdplug coldplug;
+    /** Sockets, clusters, cores and threads. */
     VcpuhpTopology topology;
-    /* n_caches caches for the PPTT, by rising level, no scope smaller than one before it; on a
-     * level there is one, unified, or one each for data and instructions. NULL: none; the guest
-     * then knows what CLIDR_EL1 and CCSIDR_EL1 tell it, which is not who shares what. */
+    /** The caches for the PPTT, in ascending order of levels, none with a smaller scope than one
+     * before it. A level has one unified cache, or one for data and one for instructions. NULL:
+     * none; the guest then relies on CLIDR_EL1 and CCSIDR_EL1, which do not tell who shares a
+     * cache. */
     const VcpuhpCache *caches;
+    /** Elements of caches, at most VCPUHP_MAX_CACHES. */
     uint32_t n_caches;
-    /* n_vcpus affinities (MPIDR_EL1 masked by 0xff00ffffff), unique; NULL: KVM's own, which is
-     * 16 vCPUs to an Aff0 range. */
+    /** n_vcpus affinities, that is MPIDR_EL1 masked by 0xff00ffffff, each unique; NULL: those that
+     * KVM assigns, 16 vCPUs to each Aff1. */
     const uint64_t *mpidrs;
-    /* n_vcpus NUMA proximity domains; NULL: no NUMA, no SRAT. */
+    /** n_vcpus NUMA proximity domains; NULL: no NUMA, no SRAT. */
     const uint32_t *nodes;
+    /** The interrupt controller. */
     VcpuhpGic gic;
-    /* The register block: VCPUHP_REGS_SIZE bytes at a multiple of VCPUHP_REGS_SIZE. */
+    /** The register block: VCPUHP_REGS_SIZE bytes at a multiple of VCPUHP_REGS_SIZE. */
     uint64_t regs_base;
-    /* The event interrupt, a level SPI: an INTID 32 … gic.n_irqs-1. */
-    uint32_t irq;
-    /* The PMU's PPI, an INTID 16 … 31 (23 is customary), or 0: the vCPUs have no PMU. */
+    /** The event interrupt: the INTID of a level-triggered SPI, 32 … gic.n_irqs-1. */
+    uint32_t event_irq;
+    /** The PMU's interrupt: the INTID of a PPI, 16 … 31 (BSA recommends 23); 0: no PMU. */
     uint32_t pmu_irq;
+    /** Names in the ACPI tables. */
     VcpuhpAcpi acpi;
-    /* Milliseconds until a request that the guest took, but neither answered nor carried out, is
-     * raised again. 0: never. */
+    /** Milliseconds after which a request is raised again that the guest has taken, but neither
+     * answered nor carried out. 0: never. */
     uint32_t retry_ms;
-    /* Milliseconds after _EJ0 in which the guest must turn the vCPU off and close the eject by
-     * _OST; then the vCPU is parked by force, and a new plug waits no longer. At least 1. */
-    uint32_t eject_ms;
+    /** Milliseconds after `_EJ0` in which the guest must turn the vCPU off and close the eject by
+     * `_OST`, at least 1. Then the vCPU is parked by force, and a held plug waits no longer. */
+    uint32_t eject_timeout_ms;
 } VcpuhpConfig;
 
-/*
- * A config of n_vcpus possible vCPUs, n_enabled of them enabled at boot, and a machine map that
- * holds 512: GICv3 distributor at 0x08000000, redistributors from 0x0a000000, register block at
- * 0x09000000, event interrupt 33, 256 INTIDs, no ITS, no PMU, no NUMA; retry after 30 s, eject
- * within 30 s.
- */
-VCPUHP_API void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabled);
+/** Fill a config with defaults according to config->size; see vcpuhp_config_init(). */
+VCPUHP_API void vcpuhp_config_set_defaults(VcpuhpConfig *config, uint32_t n_vcpus,
+                                           uint32_t n_enabled);
 
-/* --- Events -------------------------------------------------------------------------------- */
+/** A config of n_vcpus possible vCPUs, n_enabled of them enabled at boot, and a memory map with
+ * room for 512: GICv3 distributor at 0x08000000, redistributors from 0x0a000000, register block at
+ * 0x09000000, event interrupt 33, 256 INTIDs, no ITS, no PMU, no NUMA, retry after 30 s, 30 s for
+ * an eject. Never fails: vcpuhp_new() checks the numbers. */
+static inline void vcpuhp_config_init(VcpuhpConfig *config, uint32_t n_vcpus, uint32_t n_enabled)
+{
+    config->size = sizeof(*config);
+    vcpuhp_config_set_defaults(config, n_vcpus, n_enabled);
+}
 
-/* How a request ended. Each request ends once, in one of these. */
+/** @}
+ * @name Events
+ * @{ */
+
+/** Source events of `_OST` (ACPI 6.5, 6.3.5). */
 typedef enum {
-    /* Plug: the guest says that it took the vCPU in (one that can't hotplug may say so too: only
-     * event ON proves it); unplug: it is ejected. */
+    VCPUHP_OST_SOURCE_BUS_CHECK = 0x000,     /**< answers a Bus Check */
+    VCPUHP_OST_SOURCE_DEVICE_CHECK = 0x001,  /**< answers a Device Check */
+    VCPUHP_OST_SOURCE_EJECT_REQUEST = 0x003, /**< answers an Eject Request */
+    VCPUHP_OST_SOURCE_EJECT = 0x103,         /**< an eject that the guest began by itself */
+    VCPUHP_OST_SOURCE_INSERT = 0x200,        /**< an insertion that the guest began by itself */
+} VcpuhpOstSource;
+
+/** Status codes of `_OST` (ACPI 6.5, 6.3.5). Codes from 0x80 on depend on the source. */
+typedef enum {
+    VCPUHP_OST_SUCCESS = 0x00,              /**< the operation succeeded */
+    VCPUHP_OST_FAILURE = 0x01,              /**< it failed for no specific reason */
+    VCPUHP_OST_UNRECOGNIZED = 0x02,         /**< the notification is unknown */
+    VCPUHP_OST_EJECT_NOT_SUPPORTED = 0x80,  /**< eject: the OS does not support it */
+    VCPUHP_OST_EJECT_IN_USE = 0x81,         /**< eject: an application uses the device */
+    VCPUHP_OST_EJECT_BUSY = 0x82,           /**< eject: the device is busy */
+    VCPUHP_OST_EJECT_DEPENDENCY = 0x83,     /**< eject: a dependent device is busy */
+    VCPUHP_OST_EJECT_IN_PROGRESS = 0x84,    /**< eject: the OS is working on it */
+    VCPUHP_OST_INSERT_IN_PROGRESS = 0x80,   /**< insertion: the OS is working on it */
+    VCPUHP_OST_INSERT_DRIVER_FAILED = 0x81, /**< insertion: the driver failed to load */
+    VCPUHP_OST_INSERT_NOT_SUPPORTED = 0x82, /**< insertion: the OS does not support it */
+} VcpuhpOstStatus;
+
+/** How a request ended. Each request ends exactly once, in one of these. */
+typedef enum {
+    /** Plug: the guest's OSPM reports that it has added the vCPU; with VCPUHP_UNTIL_ON, the vCPU
+     * runs. Unplug: the vCPU is disabled, off and parked. */
     VCPUHP_OUTCOME_DONE,
-    VCPUHP_OUTCOME_REFUSED,   /* the guest said no; ost_status has its code */
-    VCPUHP_OUTCOME_TIMED_OUT, /* no answer in time. If the guest had not seen the request, it is
-                                 undone; else the vCPU is enabled, and may still change */
-    VCPUHP_OUTCOME_CANCELLED, /* taken back before the guest saw it, or overtaken by the opposite
-                                 request or a force */
+    /** The guest refused. ost_status has its reason; VCPUHP_OST_SUCCESS means that the guest
+     * ejected the vCPU while the plug was open. */
+    VCPUHP_OUTCOME_REFUSED,
+    /** No answer arrived in time. If the guest had not seen the request, it is undone. Otherwise
+     * the vCPU is still enabled, and the guest may still act on the request. */
+    VCPUHP_OUTCOME_TIMED_OUT,
+    /** The request was cancelled before the guest saw it, overtaken by the opposite request or by
+     * vcpuhp_force(), or ended by vcpuhp_free(). */
+    VCPUHP_OUTCOME_CANCELLED,
 } VcpuhpOutcome;
 
+/** What an event reports. */
 typedef enum {
-    /* The guest's OSPM has taken notice of the request. */
+    /** The guest's OSPM has taken notice of the request. */
     VCPUHP_EVENT_SEEN,
-    /* The request has ended, see outcome. */
+    /** The request has ended; see outcome. */
     VCPUHP_EVENT_ENDED,
-    /* The guest evaluated _OST: ost_source, ost_status; request: the open one it belongs to. */
+    /** The guest evaluated `_OST`; see ost_source, ost_status and request. */
     VCPUHP_EVENT_OST,
-    /* PSCI turned the vCPU on, off. */
+    /** The vCPU runs. */
     VCPUHP_EVENT_ON,
+    /** The vCPU has parked. */
     VCPUHP_EVENT_OFF,
-    /* CPU_ON of a disabled vCPU was denied. Told at the 1st, 2nd, 4th, 8th … time, see count. */
+    /** CPU_ON of a disabled vCPU was denied. Reported the 1st, 2nd, 4th, 8th … time; see count. */
     VCPUHP_EVENT_DENIED,
-    /* _EJ0: the vCPU is disabled. It may still have to turn itself off. */
+    /** `_EJ0` disabled the vCPU. The guest may still have to turn it off. */
     VCPUHP_EVENT_DISABLED,
-    /* The vCPU is disabled and off: whatever the VMM keeps for it can go. */
+    /** The vCPU is disabled and off. The VMM may release what it keeps for it. */
     VCPUHP_EVENT_EJECTED,
-    /* As EJECTED, without the guest's consent: vcpuhp_force(), or the guest had not turned the
-     * vCPU off eject_ms after its _EJ0. */
+    /** As EJECTED, but without the guest's consent: vcpuhp_force() was called, or the guest did
+     * not turn the vCPU off within eject_timeout_ms after `_EJ0`. */
     VCPUHP_EVENT_FORCED,
-    /* The guest did what no sound OSPM does: text says what. Told as DENIED is. */
+    /** The guest did something that no correct OS does; text says what. Reported the 1st, 2nd,
+     * 4th, 8th … time, as DENIED is. */
     VCPUHP_EVENT_GUEST_ERROR,
-    /* The host failed in the midst of a guest's call, which was answered INTERNAL_FAILURE, or of
-     * an interrupt: text names the ioctl and errno. */
+    /** The host failed where no caller can be told; text names the ioctl and errno. A guest's
+     * call, if that was the cause, was answered INTERNAL_FAILURE. */
     VCPUHP_EVENT_HOST_ERROR,
-    /* After vcpuhp_stop(): the last vCPU has parked. */
+    /** All vCPUs have parked after vcpuhp_stop(). */
     VCPUHP_EVENT_STOPPED,
 } VcpuhpEventKind;
 
+/** An event, valid during the callback. Only the fields that the kind names have a meaning. */
 typedef struct VcpuhpEvent {
+    /** sizeof(VcpuhpEvent), as the library knows it. */
+    size_t size;
+    /** What happened. */
     VcpuhpEventKind kind;
-    uint32_t vcpu;         /* the slot; n_vcpus or more if it concerns none */
-    uint32_t request;      /* SEEN, ENDED, OST: the request's id, 0: none */
-    VcpuhpOutcome outcome; /* ENDED */
-    uint32_t ost_source;   /* OST, ENDED by it: ACPI 6.5, 6.3.5 */
+    /** The vCPU's number, or VCPUHP_NO_VCPU. */
+    uint32_t vcpu;
+    /** 1, 2, 3 … in the order in which the changes were made. Two threads that cause events at the
+     * same time may deliver them in another order: of two events, the higher number is the later
+     * one. */
+    uint64_t sequence;
+    /** SEEN, ENDED, OST: the request's id; 0: none. */
+    uint32_t request;
+    /** ENDED: how. */
+    VcpuhpOutcome outcome;
+    /** OST, and ENDED by it: VcpuhpOstSource, or another value that the guest chose. */
+    uint32_t ost_source;
+    /** OST, and ENDED by it: VcpuhpOstStatus, or another value that the guest chose. */
     uint32_t ost_status;
-    uint64_t count;   /* DENIED, GUEST_ERROR: how often by now */
-    const char *text; /* GUEST_ERROR, HOST_ERROR: valid during the callback */
+    /** DENIED, GUEST_ERROR: how often it has happened. */
+    uint64_t count;
+    /** GUEST_ERROR, HOST_ERROR: English text. */
+    const char *text;
 } VcpuhpEvent;
 
-/* A short English sentence about the event, in one line, the meaning of _OST codes included.
- * The caller frees it by g_free(). */
+/** Describe an event in one line of English, including the meaning of `_OST` codes. Never fails:
+ * what a shorter event lacks is left out.
+ * @return a string that the caller frees by g_free(). */
 VCPUHP_API char *vcpuhp_event_describe(const VcpuhpEvent *event);
-/* The meaning of an _OST (ACPI 6.5, 6.3.5), never NULL. */
+
+/** The meaning of an `_OST` (ACPI 6.5, 6.3.5).
+ * @return a static string, never NULL. */
 VCPUHP_API const char *vcpuhp_ost_describe(uint32_t source, uint32_t status);
 
-/* Where and how a vCPU that was off begins to run (PSCI CPU_ON; DEN0022, 5.1.4 and 6.4). */
+/** Where and how a vCPU begins to run (DEN0022F, 5.1.4 and 6.4). */
 typedef struct VcpuhpEntry {
-    uint64_t address; /* its PC, guest-physical */
-    uint64_t context; /* its X0 */
-    bool big_endian;  /* data accesses: its SCTLR_EL1.EE */
+    /** sizeof(VcpuhpEntry). */
+    size_t size;
+    /** PC, a guest-physical address, a multiple of 4. */
+    uint64_t address;
+    /** X0. */
+    uint64_t context;
+    /** SCTLR_EL1.EE: data accesses are big-endian. */
+    bool big_endian;
 } VcpuhpEntry;
 
+/** What the library asks of the VMM. Copied by vcpuhp_new(). */
 typedef struct VcpuhpCallbacks {
-    /*
-     * The vCPU is to run. With vcpuhp_kvm_setup() its registers are set already, and what is
-     * needed is a thread that goes through kvm.h's loop; without, the VMM sets them as entry
-     * says. Must not wait for the vCPU to run. Returns false if no thread can be had: the guest
-     * is told INTERNAL_FAILURE, the vCPU stays off.
-     * Called in the thread of the vCPU that called CPU_ON, or that of vcpuhp_start().
-     */
+    /** sizeof(VcpuhpCallbacks). */
+    size_t size;
+    /** The vCPU must run. With vcpuhp_kvm_setup() its registers are set, and it needs a thread
+     * that runs the loop of kvm.h: a new one, or the one that the vCPU had before. Without KVM
+     * the VMM sets the registers as entry says. Must not wait for the vCPU. Returns false if no
+     * thread can be had: the vCPU stays off and the guest's CPU_ON is answered INTERNAL_FAILURE.
+     * Runs in the thread of the vCPU that called CPU_ON, or in that of vcpuhp_start(). Required. */
     bool (*vcpu_start)(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
-    /*
-     * Get the vCPU's thread out of KVM_RUN, soon; it is asked to park there. A signal to the
-     * thread does it; with vcpuhp_kvm_setup() immediate_exit is set already. The vCPU may have
-     * parked by itself in the meantime. Called in any thread, that vCPU's own included.
-     */
+    /** The vCPU's thread must leave KVM_RUN, where it is asked to park. A signal to the thread
+     * serves; with vcpuhp_kvm_setup(), immediate_exit is already set. The vCPU may have parked by
+     * itself in the meantime. Runs in any thread, including the vCPU's own. Required. */
     void (*vcpu_kick)(uint32_t vcpu, void *opaque);
-    /*
-     * Drive the event interrupt's line. Needed without vcpuhp_kvm_setup() only, which drives the
-     * vGIC itself; else NULL. Never called from two threads at once.
-     */
+    /** Set the level of the event interrupt's line. Calls are serialised. Required without
+     * vcpuhp_kvm_setup(), ignored with it. */
     void (*irq_set)(bool level, void *opaque);
-    /*
-     * Something happened; see VcpuhpEventKind. Must not block: the guest's access waits for it.
-     * The guest decides how often OST, ON and OFF come: a VMM that logs them sets a limit.
-     * NULL: not told.
-     */
+    /** Something happened. Must not block: the guest's access waits for it. The guest decides how
+     * often OST, ON and OFF occur: a VMM that logs them limits the rate. Optional. */
     void (*event)(const VcpuhpEvent *event, void *opaque);
 } VcpuhpCallbacks;
 
-/* --- Context ------------------------------------------------------------------------------- */
+/** @}
+ * @name Context
+ * @{ */
 
-/*
- * A new context. config and callbacks are copied. opaque is handed to the callbacks.
- * Returns NULL and sets error: CONFIG, or NOT_SUPPORTED when the host has no timerfd left.
- */
+/** Create a context. config and callbacks are copied. opaque is passed to every callback.
+ * @return NULL on error: INVALID, STRUCT, or NOT_SUPPORTED if the host cannot create a timerfd. */
 VCPUHP_API Vcpuhp *vcpuhp_new(const VcpuhpConfig *config, const VcpuhpCallbacks *callbacks,
                               void *opaque, GError **error);
 
-/*
- * Free it, and close what vcpuhp_kvm_setup() opened. No vCPU thread may be inside the library or
- * KVM_RUN. NULL is allowed.
- */
+/** End open requests as CANCELLED, close what vcpuhp_kvm_setup() opened, and free the context. No
+ * thread may be inside the library or in KVM_RUN. NULL is allowed. */
 VCPUHP_API void vcpuhp_free(Vcpuhp *hp);
+/** g_autoptr(Vcpuhp) */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Vcpuhp, vcpuhp_free)
 
-/*
- * A timerfd that turns readable when vcpuhp_dispatch() is to be called: deadlines of requests,
- * of ejects, of retries. Belongs to the context; never changes.
- */
+/** The timer of all deadlines: requests, ejects, retries.
+ * @return a timerfd, which is readable when vcpuhp_dispatch() is due. It belongs to the context and
+ * never changes. */
 VCPUHP_API int vcpuhp_timer_fd(const Vcpuhp *hp);
 
-/* Do what is due by now. Cheap when nothing is. */
+/** Act on every deadline that has passed. Cheap if none has. */
 VCPUHP_API void vcpuhp_dispatch(Vcpuhp *hp);
 
-/* --- Plug and unplug ----------------------------------------------------------------------- */
-
-/*
- * Enable a vCPU and tell the guest. Returns at once; what becomes of it is told by events that
- * carry the request's id (SEEN, ENDED). DONE says that the guest's OSPM took the vCPU in; whether
- * it brings it online (event ON) is up to the guest's user space.
+/** @}
+ * @name Plug and unplug
  *
- * An unplug that the guest has not yet seen is cancelled by it, and the plug is done on return;
- * after an eject, it waits until the guest has closed the eject (_OST) or config.eject_ms are
- * over.
+ * docs/requests.md has the rules.
+ * @{ */
+
+/** What a request asks for besides its timeout. */
+typedef enum {
+    /** Plug: DONE only when the vCPU runs, not when `_OST` reports success. A guest that cannot
+     * hotplug may report success (Linux 6.1 does), and whether a vCPU is brought online is up to
+     * the guest's user space. */
+    VCPUHP_UNTIL_ON = 1 << 0,
+} VcpuhpRequestFlags;
+
+/** Enable a vCPU and notify the guest. Returns at once; events with the request's id (SEEN, ENDED)
+ * report the progress.
  *
- * timeout_ms: 0: for ever. ret_request: the id, never 0; may be NULL.
- * Errors: NO_VCPU, ENABLED, PENDING.
- */
-VCPUHP_API bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
-                            GError **error);
+ * If an unplug of this vCPU is open that the guest has not seen, it is cancelled and the plug is
+ * DONE on return. After an eject, the plug is held until the guest has closed the eject by `_OST`
+ * or config.eject_timeout_ms have passed.
+ *
+ * Errors: INVALID, NO_VCPU, ENABLED, PENDING.
+ * @param hp the context
+ * @param vcpu the vCPU's number
+ * @param flags VcpuhpRequestFlags
+ * @param timeout_ms milliseconds until the request ends as TIMED_OUT; 0: never
+ * @param ret_request the request's id, never 0; may be NULL. Written before the first event.
+ * @param error location of the error, or NULL */
+VCPUHP_API bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms,
+                            uint32_t *ret_request, GError **error);
 
-/*
- * Ask the guest to give a vCPU back. Returns at once, as vcpuhp_plug(). DONE says that the vCPU is
- * disabled, off and parked. A plug that the guest has not yet seen is undone by it, and the
- * unplug is done on return; one that it has seen is overtaken (CANCELLED).
- * Errors: NO_VCPU, FIXED, DISABLED, PENDING.
- */
-VCPUHP_API bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
-                              GError **error);
+/** Ask the guest to give a vCPU back. Returns at once, as vcpuhp_plug() does, with the same
+ * parameters.
+ *
+ * If a plug of this vCPU is open that the guest has not seen, it is undone, and the unplug is DONE
+ * as soon as the vCPU is off. A plug that the guest has seen is overtaken (CANCELLED).
+ *
+ * Errors: INVALID (flags must be 0), NO_VCPU, FIXED, DISABLED, PENDING. */
+VCPUHP_API bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms,
+                              uint32_t *ret_request, GError **error);
 
-/*
- * Take a request back; it ends CANCELLED, as if it had never been made.
- * Errors: NO_REQUEST, TOO_LATE.
- */
+/** Withdraw a request that the guest has not seen. It ends CANCELLED, as if it had never been made.
+ * Errors: NO_REQUEST, TOO_LATE. */
 VCPUHP_API bool vcpuhp_cancel(Vcpuhp *hp, uint32_t request, GError **error);
 
-/*
- * Raise a request again, for a guest that took it and seems to have forgotten it; before that it
- * has no effect. Errors: NO_REQUEST.
- */
+/** Raise a request again that the guest has taken and seems to have forgotten. Has no effect on a
+ * request that the guest has not taken. Errors: NO_REQUEST. */
 VCPUHP_API bool vcpuhp_repeat(Vcpuhp *hp, uint32_t request, GError **error);
 
-/*
- * Disable a vCPU at once and park it, whatever the guest runs there: the guest is likely to
- * crash or hang on it. An open request ends (an unplug DONE, a plug CANCELLED). Ends with event
- * FORCED when the vCPU has parked.
- * Errors: NO_VCPU, FIXED, DISABLED.
- */
+/** Disable a vCPU at once and park it, whatever the guest runs there. The guest is likely to crash
+ * or hang. An open plug ends CANCELLED, an open unplug DONE. The event FORCED reports that the vCPU
+ * has parked. Errors: NO_VCPU, FIXED, DISABLED. */
 VCPUHP_API bool vcpuhp_force(Vcpuhp *hp, uint32_t vcpu, GError **error);
 
+/** A vCPU's power state (DEN0022F, 6.6). */
 typedef enum {
-    VCPUHP_POWER_OFF,
-    VCPUHP_POWER_ON_PENDING, /* CPU_ON was granted, its thread is under way */
-    VCPUHP_POWER_ON,
+    VCPUHP_POWER_OFF,        /**< no thread runs it */
+    VCPUHP_POWER_ON_PENDING, /**< CPU_ON was granted, its thread has not entered yet */
+    VCPUHP_POWER_ON,         /**< its thread runs it */
 } VcpuhpPower;
 
+/** What an open request asks for. */
 typedef enum {
-    VCPUHP_REQUEST_NONE,
-    VCPUHP_REQUEST_PLUG,
-    VCPUHP_REQUEST_UNPLUG,
+    VCPUHP_REQUEST_NONE,   /**< no request is open */
+    VCPUHP_REQUEST_PLUG,   /**< enable the vCPU */
+    VCPUHP_REQUEST_UNPLUG, /**< disable it */
 } VcpuhpRequestKind;
 
+/** How far an open request has got. */
 typedef enum {
-    VCPUHP_REQUEST_HELD,   /* a plug that waits for the end of an eject */
-    VCPUHP_REQUEST_RAISED, /* the guest is told, but has not looked */
-    VCPUHP_REQUEST_SEEN,   /* the guest has taken notice, see ost_status for how far it is */
+    VCPUHP_REQUEST_HELD,   /**< a plug that waits for the end of an eject */
+    VCPUHP_REQUEST_RAISED, /**< the guest is notified, and has not taken the event */
+    VCPUHP_REQUEST_SEEN,   /**< the guest has taken the event; ost_status may say more */
 } VcpuhpRequestState;
 
+/** What is known of a vCPU. */
 typedef struct VcpuhpVcpuInfo {
-    uint64_t mpidr; /* affinity fields only */
-    uint32_t node;  /* 0 without NUMA */
-    bool enabled;
-    bool fixed;    /* enabled for good */
-    bool ejecting; /* _EJ0 came; the guest has not closed it by _OST */
+    /** sizeof(VcpuhpVcpuInfo), set by the caller. */
+    size_t size;
+    /** Affinity fields of MPIDR_EL1. */
+    uint64_t mpidr;
+    /** NUMA proximity domain, 0 without NUMA. */
+    uint32_t node;
+    /** The power state. */
     VcpuhpPower power;
-    /* The open request. */
+    /** PSCI lets the guest turn it on. */
+    bool enabled;
+    /** It is enabled permanently. */
+    bool fixed;
+    /** The guest has begun an eject by `_EJ0`, and has not closed it by `_OST`. */
+    bool ejecting;
+    /** The open request, its state and id; the latter two are 0 without one. */
     VcpuhpRequestKind request_kind;
-    VcpuhpRequestState request_state;
-    uint32_t request;
-    /* The last _OST, 0 and 0 before the first. */
-    uint32_t ost_source, ost_status;
+    VcpuhpRequestState request_state; /**< of the open request */
+    uint32_t request;                 /**< id of the open request */
+    uint32_t ost_source;              /**< of the last `_OST`, 0 before the first */
+    uint32_t ost_status;              /**< of the last `_OST`, 0 before the first */
 } VcpuhpVcpuInfo;
 
+/** @return the number of possible vCPUs. */
 VCPUHP_API uint32_t vcpuhp_n_vcpus(const Vcpuhp *hp);
-/* Errors: NO_VCPU. */
+
+/** Query a vCPU. Set ret_info->size before. Errors: STRUCT, NO_VCPU. */
 VCPUHP_API bool vcpuhp_query(Vcpuhp *hp, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error);
 
-/* --- The machine's power ------------------------------------------------------------------- */
+/** @}
+ * @name Power of the machine
+ * @{ */
 
-/*
- * Power the machine on: vCPU 0 begins at entry. Everything else is set up.
- * Errors: ORDER when a vCPU runs, or the machine was stopped and not reset; KVM, also when
- * vcpu_start has no thread.
+/** Power the machine on: vCPU 0 begins at entry.
+ * Errors: STRUCT; INVALID (a misaligned entry address); ORDER if vCPU 0 runs, the machine was
+ * stopped and not reset since, or neither vcpuhp_kvm_setup() nor irq_set is there; KVM; NO_THREAD.
  */
 VCPUHP_API bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **error);
 
-/*
- * Power it off: every running vCPU is kicked, and parks; CPU_ON is answered INTERNAL_FAILURE from
- * here on. Returns at once; event STOPPED tells when the last one has parked (before it returns,
- * when none runs). Called from a vCPU's own thread, that vCPU's next vcpuhp_kvm_exit() says PARK.
- */
+/** Power the machine off. Every vCPU that runs is kicked and parks; CPU_ON is answered
+ * INTERNAL_FAILURE from now on. Returns at once. The event STOPPED reports that the last vCPU has
+ * parked, before the return if none runs.
+ *
+ * Calls that come before STOPPED share one STOPPED. A call after it is another stop: STOPPED is
+ * reported again, and vcpuhp_start() fails until vcpuhp_reset() has succeeded once for each STOPPED
+ * (at most twice). So no stop is lost in the middle of a reboot. */
 VCPUHP_API void vcpuhp_stop(Vcpuhp *hp);
 
-/*
- * Reset it, when stopped: power states and, with KVM, vCPUs and vGIC go back to what they were at
- * boot. Policy stays: hot-added vCPUs are still enabled. Requests stay, and those that the
- * guest had seen but not carried out are raised again. Then vcpuhp_start().
- * Errors: ORDER when a vCPU runs; KVM.
- */
+/** Reset the machine while no vCPU runs: power states and, with KVM, vCPUs and vGIC get the values
+ * that they had at boot. Policy stays: hot-added vCPUs are still enabled. Requests stay open, and
+ * those that the guest had seen, but not carried out, are raised again. vcpuhp_start() follows.
+ * Errors: ORDER if a vCPU runs or another reset is under way; KVM, after which the reset must be
+ * repeated before vcpuhp_start(). */
 VCPUHP_API bool vcpuhp_reset(Vcpuhp *hp, GError **error);
 
-/* --- Counters ------------------------------------------------------------------------------ */
+/** @}
+ * @name vCPU threads without KVM
+ *
+ * A VMM that uses vcpuhp_kvm_setup() calls vcpuhp_kvm_enter() and vcpuhp_kvm_handle_exit() instead.
+ * @{ */
 
-/* What the guest cost since vcpuhp_new(); reset doesn't clear them. */
+/** A vCPU's thread is about to run it, after vcpu_start.
+ * @return false if the vCPU must not run: there is no such vCPU, CPU_ON was not granted, or it was
+ * called off in the meantime by a stop, a force or `_EJ0`. The vCPU then counts as parked. */
+VCPUHP_API bool vcpuhp_vcpu_enter(Vcpuhp *hp, uint32_t vcpu);
+
+/** Park a vCPU if it was asked to; in its thread, after a kick.
+ * @return true if the thread must not run the vCPU again before the next vcpu_start: it has parked
+ * by this call, was off already, or does not exist. */
+VCPUHP_API bool vcpuhp_vcpu_park_if_asked(Vcpuhp *hp, uint32_t vcpu);
+
+/** @}
+ * @name Counters
+ * @{ */
+
+/** What the guest has caused since vcpuhp_new(). A reset does not clear it. */
 typedef struct VcpuhpCounters {
-    uint64_t block_reads, block_writes; /* the 12-byte block: each was a VM exit */
-    uint64_t event_reads;               /* the extension (docs/register-block.md), by register */
-    uint64_t bitmap_reads;
-    uint64_t ost_writes;
-    uint64_t eject_writes;
-    uint64_t other_accesses; /* IDENT, reserved offsets, wrong widths */
-    uint64_t cpu_on[4];      /* PSCI CPU_ON: done, denied, already on or pending, refused else */
-    uint64_t cpu_off;
-    uint64_t affinity_info;
-    uint64_t psci_other;
-    uint64_t irq_raised; /* rising edges of the event interrupt */
-    uint64_t events;     /* told through the callback */
+    /** sizeof(VcpuhpCounters), set by the caller. */
+    size_t size;
+    uint64_t block_reads;    /**< reads of the 12-byte block */
+    uint64_t block_writes;   /**< writes to it */
+    uint64_t event_reads;    /**< reads of EVENT (docs/register-block.md) */
+    uint64_t bitmap_reads;   /**< reads of ENABLED */
+    uint64_t ost_writes;     /**< writes to OST */
+    uint64_t eject_writes;   /**< writes to EJECT */
+    uint64_t other_accesses; /**< IDENT, reserved offsets, unsupported widths */
+    uint64_t cpu_on_granted; /**< CPU_ON that succeeded */
+    uint64_t cpu_on_denied;  /**< CPU_ON of a disabled vCPU */
+    uint64_t cpu_on_already; /**< CPU_ON of a vCPU that is on or ON_PENDING */
+    uint64_t cpu_on_failed;  /**< CPU_ON with bad arguments, or while the machine stops */
+    uint64_t cpu_off;        /**< CPU_OFF */
+    uint64_t affinity_info;  /**< AFFINITY_INFO */
+    uint64_t psci_other;     /**< all other PSCI calls */
+    uint64_t irq_raised;     /**< rising edges of the event interrupt's line */
 } VcpuhpCounters;
 
-VCPUHP_API void vcpuhp_counters(Vcpuhp *hp, VcpuhpCounters *ret_counters);
+/** Read the counters. Set ret_counters->size before. Errors: STRUCT. */
+VCPUHP_API bool vcpuhp_counters(Vcpuhp *hp, VcpuhpCounters *ret_counters, GError **error);
+
+/** @} */
 
 G_END_DECLS
 

@@ -206,7 +206,7 @@ static void ged(const Config *config, GByteArray *aml)
         .length = GUINT16_TO_LE(6),
         .flags = 0x01, /* consumer, level, active high, exclusive */
         .count = 1,
-        .number = GUINT32_TO_LE(config->irq),
+        .number = GUINT32_TO_LE(config->event_irq),
         .end_tag = 0x79, /* 6.4.2.9; a checksum of 0 is none */
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* R1 … R40: the rules of docs/register-block.md. */
+/* docs/register-block.md has the rules, R1 … */
 #include "acpi/regs.h"
 
 #include <string.h>
@@ -37,11 +37,12 @@ static int64_t now(void)
     return g_get_monotonic_time();
 }
 
-/* Nothing that a sound client does has this as its answer. */
+/* No correct client makes such an access. */
 static void wrong_access(Regs *regs, Effects *fx)
 {
     regs->counters->other_accesses++;
-    slots_guest_error(regs->slots, G_MAXUINT32, "accessed a register in no way that it has", fx);
+    slots_guest_error(regs->slots, VCPUHP_NO_VCPU,
+                      "accessed a register with an unsupported width or alignment", fx);
 }
 
 /* 1, 2, 4 or 8 bytes at a multiple of that. */
@@ -75,7 +76,7 @@ static uint32_t block_read(Regs *regs, uint64_t offset)
     return 0;
 }
 
-/* One bit acts, the lowest: peers' clients write one at a time, and rely on no other order. */
+/* Only the lowest bit acts: known clients write one at a time. */
 static void control(Regs *regs, uint32_t value, Effects *fx)
 {
     if (value & CONTROL_CLEAR_INSERT)
@@ -85,7 +86,7 @@ static void control(Regs *regs, uint32_t value, Effects *fx)
     else if (value & CONTROL_EJECT)
         slots_eject(regs->slots, regs->selector, now(), fx);
     else if (value & CONTROL_FW_REMOVE)
-        slots_fw_remove(regs->slots, regs->selector, fx);
+        slots_fw_remove(regs->slots, regs->selector, now(), fx);
 }
 
 static void command(Regs *regs, uint32_t value)
@@ -166,7 +167,7 @@ static bool slot_exists(Regs *regs, uint64_t slot, Effects *fx)
 {
     if (slot < n_slots(regs))
         return true;
-    slots_guest_error(regs->slots, MIN(slot, G_MAXUINT32), "named a vCPU that doesn't exist", fx);
+    slots_guest_error(regs->slots, VCPUHP_NO_VCPU, "named a vCPU that does not exist", fx);
     return false;
 }
 
@@ -212,7 +213,7 @@ static uint64_t read_value(Regs *regs, uint64_t offset, uint32_t len, Effects *f
     }
     if (offset >= REG_ENABLED && offset < VCPUHP_REGS_SIZE) {
         counters->bitmap_reads++;
-        return slots_read_enabled(regs->slots, (offset - REG_ENABLED) / 8) >> (offset % 8 * 8);
+        return slots_read_enabled(regs->slots, (offset - REG_ENABLED) / 8, fx) >> (offset % 8 * 8);
     }
     counters->other_accesses++;
     return offset / 8 == REG_IDENT / 8 ? ident(regs) >> (offset % 8 * 8) : 0;
@@ -238,8 +239,8 @@ static void write_value(Regs *regs, uint64_t offset, uint64_t value, uint32_t le
     }
 }
 
-/* memcpy() of a length that the compiler knows is a load and a store; of any other it costs as
- * much as the whole access. Returns false, with nothing copied, where no register is so wide. */
+/* memcpy() of a constant length is a load and a store; of any other length it costs as much as the
+ * rest of the access. Returns false, with nothing copied, if no register has this width. */
 static bool copy(void *to, const void *from, uint32_t len)
 {
     switch (len) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The register block: 12 bytes that firmware and other AML know, and the extension that our AML
- * uses; docs/register-block.md numbers the rules. Both act on the same slots.
+ * The register block: 12 bytes that firmware and other VMMs' AML know, and the extension that our
+ * AML uses. docs/register-block.md numbers the rules. Both act on the same slots.
  */
-#ifndef VCPUHP_ACPI_REGS_H
-#define VCPUHP_ACPI_REGS_H
+#ifndef VCPUHP_SRC_ACPI_REGS_H
+#define VCPUHP_SRC_ACPI_REGS_H
+
+#include <vcpuhp/regs.h>
 
 #include "slots.h"
 
@@ -53,8 +55,8 @@ typedef struct Regs {
 
 void regs_init(Regs *regs, Slots *slots, VcpuhpCounters *counters);
 
-/* With the slots' lock held; the clock is read only where a slot needs it. len bytes at data,
- * little endian. Any offset, any length. */
+/* With the lock held. The clock is read only where a slot needs it. len bytes at data, little
+ * endian. Any offset, any length. */
 void regs_read(Regs *regs, uint64_t offset, void *data, uint32_t len, Effects *fx);
 void regs_write(Regs *regs, uint64_t offset, const void *data, uint32_t len, Effects *fx);
 

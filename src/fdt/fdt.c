@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Nodes as the bindings of the Linux kernel's documentation have them, by name. */
+/* Nodes according to the bindings in the Linux kernel's documentation, whose names head the
+ * sections. */
 #include <vcpuhp/fdt.h>
 
+#include <inttypes.h>
 #include <libfdt.h>
 #include <string.h>
 
 #include "context.h"
+#include "error.h"
 
 /* arm,gic, arm,gic-v3: an interrupt is <type number flags>. */
 #define INTERRUPT_PPI        1
 #define INTERRUPT_LEVEL_HIGH 4
 #define FIRST_PPI            16
 
-#define GICD_V3_SIZE 0x10000
-#define ITS_SIZE     0x20000
-#define GICD_V2_SIZE 0x1000
-#define GICC_V2_SIZE 0x2000
-#define V2M_SIZE     0x1000
-
-/* A tree under construction. After the first error nothing is written any more. */
+/* A tree under construction. Nothing more is written after the first error. */
 typedef struct Tree {
     void *fdt;
     int status;     /* of libfdt */
@@ -34,9 +31,8 @@ static bool tree_end(const Tree *tree, GError **error)
 {
     if (!tree->status)
         return true;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_FDT, "device-tree node %s: %s", tree->where,
-                fdt_strerror(tree->status));
-    return false;
+    return refuse(error, VCPUHP_ERROR_FDT, "device-tree node %s: %s", tree->where,
+                  fdt_strerror(tree->status));
 }
 
 static void G_GNUC_PRINTF(2, 3) begin(Tree *tree, const char *name, ...)
@@ -90,7 +86,7 @@ static Region region(uint64_t base, uint64_t size)
     return (Region){cpu_to_fdt64(base), cpu_to_fdt64(size)};
 }
 
-/* What nodes with children at addresses have. */
+/* For the addresses of child nodes. */
 static void cells(Tree *tree, uint32_t address_cells, uint32_t size_cells)
 {
     u32(tree, "#address-cells", address_cells);
@@ -105,7 +101,7 @@ static void cpu(Tree *tree, const Config *config, uint32_t vcpu, uint32_t phandl
     /* Two cells: Aff3, then Aff2 … Aff0, each as in MPIDR_EL1. */
     fdt64_t reg = cpu_to_fdt64(mpidr);
 
-    begin(tree, "cpu@%" G_GINT64_MODIFIER "x", mpidr);
+    begin(tree, "cpu@%" PRIx64, mpidr);
     string(tree, "device_type", "cpu");
     string(tree, "compatible", "arm,armv8");
     bytes(tree, "reg", &reg, sizeof(reg));
@@ -141,8 +137,8 @@ static void map_core(Map *map, const VcpuhpTopology *topology, uint32_t core)
     end(map->tree);
 }
 
-/* vCPUs are numbered threads first, so those enabled at boot, which alone have nodes, fill the
- * map from its beginning. Linux warns of empty clusters: it ends where they end. */
+/* Only vCPUs that are enabled at boot have nodes. They are numbered threads first, so they fill the
+ * map from its beginning. The map ends with them, because Linux warns of empty clusters. */
 static void cpu_map(Tree *tree, const Config *config, uint32_t first_phandle)
 {
     const VcpuhpTopology *topology = &config->topology;
@@ -185,7 +181,7 @@ bool vcpuhp_fdt_psci(const Vcpuhp *hp, void *fdt, GError **error)
     static const char compatible[] = "arm,psci-1.0\0arm,psci-0.2";
     Tree tree = tree_of(fdt);
 
-    /* Nothing in the config decides it: KVM forwards HVC from EL1 always. */
+    /* It does not depend on the config: KVM always forwards HVC from EL1. */
     (void)hp;
     begin(&tree, "psci");
     bytes(&tree, "compatible", compatible, sizeof(compatible));
@@ -200,7 +196,7 @@ static void its(Tree *tree, const VcpuhpGic *gic, uint32_t phandle)
 {
     Region reg = region(gic->its_base, ITS_SIZE);
 
-    begin(tree, "msi-controller@%" G_GINT64_MODIFIER "x", gic->its_base);
+    begin(tree, "msi-controller@%" PRIx64, gic->its_base);
     string(tree, "compatible", "arm,gic-v3-its");
     flag(tree, "msi-controller");
     u32(tree, "#msi-cells", 1);
@@ -213,11 +209,11 @@ static void v2m(Tree *tree, const VcpuhpGic *gic, uint32_t phandle)
 {
     Region reg = region(gic->v2m_base, V2M_SIZE);
 
-    begin(tree, "v2m@%" G_GINT64_MODIFIER "x", gic->v2m_base);
+    begin(tree, "v2m@%" PRIx64, gic->v2m_base);
     string(tree, "compatible", "arm,gic-v2m-frame");
     flag(tree, "msi-controller");
     bytes(tree, "reg", &reg, sizeof(reg));
-    /* INTIDs, in spite of their names. */
+    /* These are INTIDs, despite their names. */
     u32(tree, "arm,msi-base-spi", gic->v2m_spi_base);
     u32(tree, "arm,msi-num-spis", gic->v2m_spi_count);
     u32(tree, "phandle", phandle);
@@ -251,14 +247,14 @@ bool vcpuhp_fdt_gic(const Vcpuhp *hp, void *fdt, uint32_t gic_phandle, uint32_t 
     const VcpuhpGic *gic = &hp->config.gic;
     Tree tree = tree_of(fdt);
 
-    begin(&tree, "interrupt-controller@%" G_GINT64_MODIFIER "x", gic->dist_base);
+    begin(&tree, "interrupt-controller@%" PRIx64, gic->dist_base);
     if (gic->version == 3)
         gicv3(&tree, gic);
     else
         gicv2(&tree, gic);
     flag(&tree, "interrupt-controller");
     u32(&tree, "#interrupt-cells", 3);
-    /* Without a child too: a PCI host bridge's interrupt-map needs to know them. */
+    /* Needed without a child, too: a PCI host bridge's interrupt-map depends on them. */
     cells(&tree, 2, 2);
     flag(&tree, "ranges");
     u32(&tree, "phandle", gic_phandle);
@@ -280,7 +276,7 @@ bool vcpuhp_fdt_pmu(const Vcpuhp *hp, void *fdt, GError **error)
 
     if (!config->pmu_irq)
         return true;
-    /* A GICv2's PPI goes to the CPUs in this mask. */
+    /* With GICv2, a PPI's flags hold a mask of its CPUs. */
     if (config->gic.version == 2)
         flags |= ((1u << config->n_enabled) - 1) << 8;
     begin(&tree, "pmu");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "psci.h"
+#include "psci/psci.h"
 
 /* DEN0022F, 5.1: ids that follow each other from these. */
 #define SMC32_IDS   0x84000000u
@@ -24,22 +24,22 @@ enum {
 /* 1.2 is the first to let CPU_ON be DENIED by policy, 1.3 to have SYSTEM_OFF2. */
 #define VERSION_1_3 0x10003
 
-/* Of the Arm architecture's calls (DEN0028), not PSCI's: but PSCI_FEATURES is how a guest finds
- * out whether it may be called. */
+/* This is one of the Arm architecture's calls (DEN0028), but a guest asks PSCI_FEATURES whether it
+ * may be called. */
 #define SMCCC_VERSION 0x80000000u
 
-/* What CPU_SUSPEND's power_state may have in its original format. */
+/* The bits of CPU_SUSPEND's power_state in its original format. */
 #define POWER_STATE_BITS 0x0301ffffu
 
-/* No Trusted OS that would have to be migrated. */
+/* There is no Trusted OS that would have to be migrated. */
 #define TOS_NOT_PRESENT 2
 
 /* SYSTEM_RESET2's types: 0 is the warm reset, the upper half the vendor's. */
 #define RESET_WARM   0u
 #define RESET_VENDOR 0x80000000u
 
-/* SYSTEM_OFF2's types are the bits that PSCI_FEATURES tells; 0 stands for HIBERNATE_OFF, which
- * was its number in drafts. */
+/* SYSTEM_OFF2's types are the bits that PSCI_FEATURES returns. 0 means HIBERNATE_OFF, whose number
+ * it was in drafts. */
 #define OFF_HIBERNATE 1u
 
 /* AFFINITY_INFO */
@@ -49,111 +49,101 @@ enum {
     AFFINITY_ON_PENDING = 2
 };
 
-/* Indices of VcpuhpCounters.cpu_on. */
-enum {
-    COUNT_DONE,
-    COUNT_DENIED,
-    COUNT_ALREADY,
-    COUNT_REFUSED
-};
-
 typedef struct Caller {
     Slots *slots;
     VcpuhpCounters *counters;
     uint32_t vcpu;
     bool smc64;
-    VcpuhpPsciCall *call;
-    int *ret_start;
+    bool big_endian;
+    uint64_t *x;
     Effects *fx;
 } Caller;
 
-void psci_set_result(VcpuhpPsciCall *call, int result)
+uint64_t psci_result(int result)
 {
-    call->x[0] = (uint64_t)(int64_t)result;
+    return (uint64_t)(int64_t)result;
 }
 
 static VcpuhpPsciAction answer(const Caller *caller, int result)
 {
-    psci_set_result(caller->call, result);
+    caller->x[0] = psci_result(result);
     return VCPUHP_PSCI_RETURN;
 }
 
-/* Not to return from; should the VMM resume the vCPU all the same, it reads that this failed. */
+/* The call does not return. If the VMM resumes the vCPU nevertheless, the guest reads a failure. */
 static VcpuhpPsciAction machine(const Caller *caller, VcpuhpPsciAction action)
 {
-    psci_set_result(caller->call, PSCI_INTERNAL_FAILURE);
+    caller->x[0] = psci_result(PSCI_INTERNAL_FAILURE);
     return action;
 }
 
-/* A parameter that PSCI calls uint32 is in a W register in both widths, one as wide as the call
- * in an X register of a 64-bit call; what is above is to be ignored (DEN0028, register use). */
+/* PSCI passes a uint32 parameter in a W register in both calling conventions, and one that is as
+ * wide as the call in an X register of a 64-bit call. Upper bits are ignored (DEN0028, 3.1). */
 static uint32_t arg32(const Caller *caller, int n)
 {
-    return (uint32_t)caller->call->x[n];
+    return (uint32_t)caller->x[n];
 }
 
 static uint64_t arg(const Caller *caller, int n)
 {
-    return caller->smc64 ? caller->call->x[n] : arg32(caller, n);
+    return caller->smc64 ? caller->x[n] : arg32(caller, n);
 }
 
 /* --- vCPUs --- */
 
-/* Without power levels to tell apart, power-down is standby: woken by an interrupt, the vCPU
- * returns from the call, as it must expect to in any case. So its entry address is of no
- * interest. */
+/* There is one power level, so power-down is standby: an interrupt wakes the vCPU, which then
+ * returns from the call, as every caller must expect. The entry address is not used. */
 static VcpuhpPsciAction cpu_suspend(const Caller *caller)
 {
     if (arg32(caller, 1) & ~POWER_STATE_BITS)
         return answer(caller, PSCI_INVALID_PARAMETERS);
-    psci_set_result(caller->call, PSCI_SUCCESS);
+    caller->x[0] = psci_result(PSCI_SUCCESS);
     return VCPUHP_PSCI_SUSPEND;
 }
 
 static VcpuhpPsciAction cpu_off(const Caller *caller)
 {
     caller->counters->cpu_off++;
+    caller->fx->off = (int)caller->vcpu;
     return VCPUHP_PSCI_PARK;
-}
-
-static VcpuhpPsciAction cpu_on_answer(const Caller *caller, int count, int result)
-{
-    caller->counters->cpu_on[count]++;
-    return answer(caller, result);
 }
 
 static VcpuhpPsciAction cpu_on(const Caller *caller)
 {
     Slots *slots = caller->slots;
-    VcpuhpEntry entry = {arg(caller, 2), arg(caller, 3), caller->call->big_endian};
+    VcpuhpCounters *counters = caller->counters;
+    const Entry entry = {arg(caller, 2), arg(caller, 3), caller->big_endian};
     /* No vCPU's affinity has bits outside the affinity fields. */
     int target = config_vcpu_by_mpidr(slots->config, arg(caller, 1));
 
     if (target < 0) {
+        counters->cpu_on_failed++;
         slots_guest_error(slots, caller->vcpu, "CPU_ON of an MPIDR that no vCPU has", caller->fx);
-        return cpu_on_answer(caller, COUNT_REFUSED, PSCI_INVALID_PARAMETERS);
+        return answer(caller, PSCI_INVALID_PARAMETERS);
     }
     switch (slots_on(slots, target, &entry, caller->fx)) {
-    case ON_DENIED:
-        return cpu_on_answer(caller, COUNT_DENIED, PSCI_DENIED);
-    case ON_ALREADY:
-        return cpu_on_answer(caller, COUNT_ALREADY, PSCI_ALREADY_ON);
-    case ON_PENDING:
-        return cpu_on_answer(caller, COUNT_ALREADY, PSCI_ON_PENDING);
-    case ON_STOPPING:
-        return cpu_on_answer(caller, COUNT_REFUSED, PSCI_INTERNAL_FAILURE);
     case ON_GRANTED:
-        break;
-    }
-    /* Only now is it known that the address matters: policy and state come first. */
-    if (entry.address % 4) {
-        slots_off(slots, target, caller->fx);
+        counters->cpu_on_granted++;
+        return answer(caller, PSCI_SUCCESS);
+    case ON_DENIED:
+        counters->cpu_on_denied++;
+        return answer(caller, PSCI_DENIED);
+    case ON_ALREADY:
+        counters->cpu_on_already++;
+        return answer(caller, PSCI_ALREADY_ON);
+    case ON_PENDING:
+        counters->cpu_on_already++;
+        return answer(caller, PSCI_ON_PENDING);
+    case ON_BAD_ADDRESS:
+        counters->cpu_on_failed++;
         slots_guest_error(slots, caller->vcpu, "CPU_ON with a misaligned entry address",
                           caller->fx);
-        return cpu_on_answer(caller, COUNT_REFUSED, PSCI_INVALID_ADDRESS);
+        return answer(caller, PSCI_INVALID_ADDRESS);
+    case ON_STOPPED:
+        break;
     }
-    *caller->ret_start = target;
-    return cpu_on_answer(caller, COUNT_DONE, PSCI_SUCCESS);
+    counters->cpu_on_failed++;
+    return answer(caller, PSCI_INTERNAL_FAILURE);
 }
 
 static int vcpu_info(const Slots *slots, uint32_t vcpu)
@@ -245,7 +235,7 @@ static VcpuhpPsciAction system_off2(const Caller *caller)
     return machine(caller, VCPUHP_PSCI_SYSTEM_OFF);
 }
 
-/* --- Dispatch: what isn't here is NOT_SUPPORTED, and PSCI_FEATURES says so --- */
+/* --- Dispatch. Every other function is NOT_SUPPORTED, also according to PSCI_FEATURES. --- */
 
 typedef VcpuhpPsciAction Serve(const Caller *caller);
 static Serve features;
@@ -296,18 +286,17 @@ static VcpuhpPsciAction features(const Caller *caller)
     return answer(caller, number < 0 ? PSCI_NOT_SUPPORTED : functions[number].features);
 }
 
-VcpuhpPsciAction psci_call(Slots *slots, VcpuhpCounters *counters, uint32_t vcpu,
-                           VcpuhpPsciCall *call, int *ret_start, Effects *fx)
+VcpuhpPsciAction psci_call(Slots *slots, VcpuhpCounters *counters, uint32_t vcpu, uint64_t x[4],
+                           bool big_endian, Effects *fx)
 {
-    uint32_t id = (uint32_t)call->x[0];
-    Caller caller = {slots, counters, vcpu, (id & SMC64_BIT) != 0, call, ret_start, fx};
+    uint32_t id = (uint32_t)x[0];
+    Caller caller = {slots, counters, vcpu, (id & SMC64_BIT) != 0, big_endian, x, fx};
     int number;
 
-    *ret_start = -1;
     if (!is_psci(id))
         return VCPUHP_PSCI_NOT_PSCI;
     number = find(id);
-    /* The others count themselves. */
+    /* These three count themselves. */
     if (number != FN_CPU_OFF && number != FN_CPU_ON && number != FN_AFFINITY_INFO)
         counters->psci_other++;
     if (number < 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * PSCI 1.3 over SMCCC, decided on the slots. Knows no KVM: the context carries out what a call
- * asks for.
+ * PSCI 1.3 over SMCCC, decided by the slots. It does not know KVM: the context carries out the
+ * effects of a call.
  */
-#ifndef VCPUHP_PSCI_PSCI_H
-#define VCPUHP_PSCI_PSCI_H
+#ifndef VCPUHP_SRC_PSCI_PSCI_H
+#define VCPUHP_SRC_PSCI_PSCI_H
 
 #include <vcpuhp/psci.h>
 #include "slots.h"
@@ -24,15 +24,14 @@ enum {
 };
 
 /*
- * Serve a call, with the slots' lock held. *ret_start: the vCPU that a successful CPU_ON made
- * ON_PENDING and the caller is to start, or -1; if that fails the caller answers by
- * psci_set_result(call, PSCI_INTERNAL_FAILURE). PARK leaves slots_off() to the caller, for when
- * nobody uses the vCPU any more.
+ * Serve a call of a vCPU that is on, with the lock held. If fx->start cannot be started, the caller
+ * replaces the result by PSCI_INTERNAL_FAILURE.
  */
-VcpuhpPsciAction psci_call(Slots *slots, VcpuhpCounters *counters, uint32_t vcpu,
-                           VcpuhpPsciCall *call, int *ret_start, Effects *fx);
+VcpuhpPsciAction psci_call(Slots *slots, VcpuhpCounters *counters, uint32_t vcpu, uint64_t x[4],
+                           bool big_endian, Effects *fx);
 
-/* Results are signed: 64 bits of X0, whose lower half a 32-bit caller reads (DEN0028, 2.8). */
-void psci_set_result(VcpuhpPsciCall *call, int result);
+/* A result in X0: signed, sign-extended to 64 bits. A 32-bit caller reads the lower half (DEN0028,
+ * 2.8). */
+uint64_t psci_result(int result);
 
 #endif

@@ -29,8 +29,10 @@ static inline void test_irq_set(bool level, void *opaque)
 
 static inline GBytes *build(const VcpuhpConfig *config, VcpuhpAcpiPart part)
 {
-    const VcpuhpCallbacks callbacks = {
-        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                       .vcpu_start = test_vcpu_start,
+                                       .vcpu_kick = test_vcpu_kick,
+                                       .irq_set = test_irq_set};
     g_autoptr(GError) error = NULL;
     g_autoptr(Vcpuhp) hp = vcpuhp_new(config, &callbacks, NULL, &error);
 

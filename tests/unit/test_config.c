@@ -16,7 +16,7 @@ static void assert_refused(const VcpuhpConfig *from, ...)
     const char *word;
 
     assert_false(config_init(&config, from, &error));
-    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
     va_start(words, from);
     while ((word = va_arg(words, const char *)))
         if (!strstr(error->message, word))
@@ -64,13 +64,20 @@ static void default_config_holds_any_count_up_to_512(void **state)
     }
 }
 
-static void other_version_is_refused(void **state)
+static void a_struct_that_is_too_short_is_refused_with_both_sizes(void **state)
 {
     VcpuhpConfig config = good();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *expected = g_strdup_printf("the size of VcpuhpConfig is %zu, but this library "
+                                                "takes %zu",
+                                                sizeof(config) - 8, sizeof(config));
+    Config checked;
 
     (void)state;
-    config.version = 2;
-    assert_refused(&config, "version", "2", "1", NULL);
+    config.size = sizeof(config) - 8;
+    assert_false(config_init(&checked, &config, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_STRUCT));
+    assert_non_null(strstr(error->message, expected));
 }
 
 static void n_vcpus_is_1_to_512(void **state)
@@ -115,13 +122,13 @@ static void coldplug_is_one_of_two(void **state)
     assert_refused(&config, "coldplug", "7", NULL);
 }
 
-static void eject_ms_is_not_0(void **state)
+static void eject_timeout_ms_is_not_0(void **state)
 {
     VcpuhpConfig config = good();
 
     (void)state;
-    config.eject_ms = 0;
-    assert_refused(&config, "eject_ms", "0", NULL);
+    config.eject_timeout_ms = 0;
+    assert_refused(&config, "eject_timeout_ms", "0", NULL);
 }
 
 static void topology_multiplies_to_n_vcpus(void **state)
@@ -343,9 +350,9 @@ static void irq_is_an_spi(void **state)
     VcpuhpConfig config = good();
 
     (void)state;
-    config.irq = 31;
+    config.event_irq = 31;
     assert_refused(&config, "irq", "31", "32", "255", NULL);
-    config.irq = 256;
+    config.event_irq = 256;
     assert_refused(&config, "irq", "256", "255", NULL);
 }
 
@@ -408,12 +415,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_config_holds_any_count_up_to_512),
-        cmocka_unit_test(other_version_is_refused),
+        cmocka_unit_test(a_struct_that_is_too_short_is_refused_with_both_sizes),
         cmocka_unit_test(n_vcpus_is_1_to_512),
         cmocka_unit_test(gicv2_has_at_most_8_vcpus),
         cmocka_unit_test(n_enabled_is_1_to_n_vcpus),
         cmocka_unit_test(coldplug_is_one_of_two),
-        cmocka_unit_test(eject_ms_is_not_0),
+        cmocka_unit_test(eject_timeout_ms_is_not_0),
         cmocka_unit_test(topology_multiplies_to_n_vcpus),
         cmocka_unit_test(caches_make_sense),
         cmocka_unit_test(mpidrs_are_affinities),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <vcpuhp/acpi.h>
+#include <vcpuhp/regs.h>
 #include <vcpuhp/psci.h>
 
 #define CPU_ON64              0xc4000003
@@ -61,11 +62,14 @@ static void on_event(const VcpuhpEvent *event, void *opaque)
         f->host_error = g_strdup(event->text);
     f->plug_on = 0;
     if (vcpu)
-        assert_true(vcpuhp_plug(f->hp, vcpu, 0, NULL, NULL));
+        assert_true(vcpuhp_plug(f->hp, vcpu, 0, 0, NULL, NULL));
 }
 
-static const VcpuhpCallbacks callbacks = {
-    .vcpu_start = on_start, .vcpu_kick = on_kick, .irq_set = on_irq, .event = on_event};
+static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                          .vcpu_start = on_start,
+                                          .vcpu_kick = on_kick,
+                                          .irq_set = on_irq,
+                                          .event = on_event};
 
 static int set_up(void **state)
 {
@@ -111,16 +115,18 @@ static uint64_t read_event(Fixture *f)
 
 static void start(Fixture *f)
 {
-    assert_true(vcpuhp_start(f->hp, &(VcpuhpEntry){.address = 0x40200000, .context = 7}, NULL));
+    assert_true(vcpuhp_start(
+        f->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = 0x40200000, .context = 7},
+        NULL));
     assert_true(vcpuhp_vcpu_enter(f->hp, 0));
 }
 
 static VcpuhpPsciAction call(Fixture *f, uint32_t vcpu, uint64_t id, uint64_t x1, uint64_t *ret)
 {
-    VcpuhpPsciCall call = {.x = {id, x1, 0x1000, 0}};
-    VcpuhpPsciAction action = vcpuhp_psci_call(f->hp, vcpu, &call);
+    uint64_t x[4] = {id, x1, 0x1000, 0};
+    VcpuhpPsciAction action = vcpuhp_psci_call(f->hp, vcpu, x, false);
 
-    *ret = call.x[0];
+    *ret = x[0];
     return action;
 }
 
@@ -141,7 +147,7 @@ static void start_twice_is_out_of_order(void **state)
     g_autoptr(GError) error = NULL;
 
     start(f);
-    assert_false(vcpuhp_start(f->hp, &(VcpuhpEntry){0}, &error));
+    assert_false(vcpuhp_start(f->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, &error));
     assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
 }
 
@@ -149,9 +155,9 @@ static void interrupt_follows_plug_and_event_read(void **state)
 {
     Fixture *f = *state;
 
-    assert_true(vcpuhp_plug(f->hp, 2, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL));
     assert_true(f->irq);
-    assert_true(vcpuhp_plug(f->hp, 3, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 3, 0, 0, NULL, NULL));
     assert_int_equal(f->n_irqs, 1);
     read_event(f);
     assert_false(f->irq);
@@ -161,7 +167,7 @@ static void interrupt_follows_plug_and_event_read(void **state)
 static void cpu_on_without_a_thread_is_internal_failure(void **state)
 {
     Fixture *f = *state;
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
     uint64_t x0;
 
     start(f);
@@ -192,7 +198,7 @@ static void cpu_on_of_a_disabled_vcpu_starts_nothing(void **state)
 static void cpu_off_parks_the_caller(void **state)
 {
     Fixture *f = *state;
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
     uint64_t x0;
 
     start(f);
@@ -212,20 +218,20 @@ static void a_kicked_vcpu_parks(void **state)
     start(f);
     call(f, 0, CPU_ON64, 1, &x0);
     assert_true(vcpuhp_vcpu_enter(f->hp, 1));
-    assert_false(vcpuhp_vcpu_park(f->hp, 1));
+    assert_false(vcpuhp_vcpu_park_if_asked(f->hp, 1));
     assert_true(vcpuhp_force(f->hp, 1, NULL));
     assert_int_equal(f->kicked, 1);
     assert_false(told(f, VCPUHP_EVENT_FORCED));
-    assert_true(vcpuhp_vcpu_park(f->hp, 1));
+    assert_true(vcpuhp_vcpu_park_if_asked(f->hp, 1));
     assert_true(told(f, VCPUHP_EVENT_FORCED));
-    assert_false(vcpuhp_vcpu_park(f->hp, 1));
+    assert_false(vcpuhp_vcpu_park_if_asked(f->hp, 1));
 }
 
 static void a_vcpu_called_off_before_its_thread_came_does_not_enter(void **state)
 {
     Fixture *f = *state;
 
-    assert_true(vcpuhp_start(f->hp, &(VcpuhpEntry){0}, NULL));
+    assert_true(vcpuhp_start(f->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, NULL));
     vcpuhp_stop(f->hp);
     assert_false(told(f, VCPUHP_EVENT_STOPPED));
     assert_false(vcpuhp_vcpu_enter(f->hp, 0));
@@ -248,10 +254,10 @@ static void stop_reset_start_runs_again(void **state)
     g_autoptr(GError) error = NULL;
 
     start(f);
-    assert_true(vcpuhp_plug(f->hp, 2, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL));
     vcpuhp_stop(f->hp);
-    assert_true(vcpuhp_vcpu_park(f->hp, 0));
-    assert_false(vcpuhp_start(f->hp, &(VcpuhpEntry){0}, &error));
+    assert_true(vcpuhp_vcpu_park_if_asked(f->hp, 0));
+    assert_false(vcpuhp_start(f->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, &error));
     assert_true(vcpuhp_reset(f->hp, NULL));
     assert_true(f->irq);
     start(f);
@@ -261,7 +267,7 @@ static void callbacks_may_call_back(void **state)
 {
     Fixture *f = *state;
 
-    assert_true(vcpuhp_plug(f->hp, 2, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL));
     f->plug_on = 3;
     read_event(f); /* SEEN: plugs vCPU 3 */
     assert_true(f->irq);
@@ -272,10 +278,10 @@ static void timer_fd_tells_when_to_dispatch(void **state)
 {
     Fixture *f = *state;
     struct pollfd pfd = {.fd = vcpuhp_timer_fd(f->hp), .events = POLLIN};
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
 
     assert_int_equal(poll(&pfd, 1, 0), 0);
-    assert_true(vcpuhp_plug(f->hp, 2, 1, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 1, NULL, NULL));
     assert_int_equal(poll(&pfd, 1, 10000), 1);
     vcpuhp_dispatch(f->hp);
     assert_true(told(f, VCPUHP_EVENT_ENDED));
@@ -286,8 +292,9 @@ static void timer_fd_tells_when_to_dispatch(void **state)
 
 static void missing_callbacks_are_refused(void **state)
 {
-    const VcpuhpCallbacks no_start = {.vcpu_kick = on_kick};
-    const VcpuhpCallbacks no_irq = {.vcpu_start = on_start, .vcpu_kick = on_kick};
+    const VcpuhpCallbacks no_start = {.size = sizeof(VcpuhpCallbacks), .vcpu_kick = on_kick};
+    const VcpuhpCallbacks no_irq = {
+        .size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
     g_autoptr(GError) error = NULL;
     VcpuhpConfig config;
     Vcpuhp *hp;
@@ -298,7 +305,7 @@ static void missing_callbacks_are_refused(void **state)
     assert_non_null(strstr(error->message, "vcpu_start"));
     g_clear_error(&error);
     hp = vcpuhp_new(&config, &no_irq, NULL, NULL);
-    assert_false(vcpuhp_start(hp, &(VcpuhpEntry){0}, &error));
+    assert_false(vcpuhp_start(hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, &error));
     assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
     vcpuhp_free(hp);
 }
@@ -306,18 +313,17 @@ static void missing_callbacks_are_refused(void **state)
 static void counters_count(void **state)
 {
     Fixture *f = *state;
-    VcpuhpCounters counters;
+    VcpuhpCounters counters = {.size = sizeof(counters)};
     uint64_t x0;
 
     start(f);
-    assert_true(vcpuhp_plug(f->hp, 2, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL));
     read_event(f);
     call(f, 0, CPU_ON64, 3, &x0);
-    vcpuhp_counters(f->hp, &counters);
+    vcpuhp_counters(f->hp, &counters, NULL);
     assert_int_equal(counters.event_reads, 1);
     assert_int_equal(counters.irq_raised, 1);
-    assert_int_equal(counters.cpu_on[1], 1);
-    assert_int_equal(counters.events, f->events->len);
+    assert_int_equal(counters.cpu_on_denied, 1);
 }
 
 static gpointer hammer(gpointer opaque)
@@ -325,8 +331,8 @@ static gpointer hammer(gpointer opaque)
     Fixture *f = opaque;
 
     for (int i = 0; i < 20000; i++) {
-        vcpuhp_plug(f->hp, 2 + i % 2, 0, NULL, NULL);
-        vcpuhp_unplug(f->hp, 2 + (i + 1) % 2, 0, NULL, NULL);
+        vcpuhp_plug(f->hp, 2 + i % 2, 0, 0, NULL, NULL);
+        vcpuhp_unplug(f->hp, 2 + (i + 1) % 2, 0, 0, NULL, NULL);
     }
     return NULL;
 }
@@ -342,7 +348,7 @@ static void interrupt_is_right_after_a_race(void **state)
         threads[i] = g_thread_new("hammer", hammer, f);
     for (gsize i = 0; i < G_N_ELEMENTS(threads); i++)
         g_thread_join(threads[i]);
-    vcpuhp_plug(f->hp, 2, 0, NULL, NULL);
+    vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL);
     assert_true(f->irq);
     while (read_event(f))
         ;

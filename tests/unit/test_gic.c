@@ -25,7 +25,8 @@ static void on_kick(uint32_t vcpu, void *opaque)
     (void)vcpu, (void)opaque;
 }
 
-static const VcpuhpCallbacks callbacks = {.vcpu_start = on_start, .vcpu_kick = on_kick};
+static const VcpuhpCallbacks callbacks = {
+    .size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
 
 static VcpuhpConfig config;
 static VcpuhpKvmConfig kvm;
@@ -155,7 +156,7 @@ static void a_lent_vgic_of_the_other_version_is_refused(void **state)
     kvm.vgic_fd = (int)device.fd;
     hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
     assert_false(vcpuhp_kvm_setup(hp, &kvm, &error));
-    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
     assert_non_null(strstr(error->message, "not a KVM GICv2 device"));
     assert_int_equal(close(kvm.vgic_fd), 0);
     end(hp);
@@ -306,10 +307,10 @@ static void input_lines_are_left_to_their_drivers(void **state)
     (void)state;
     begin(3);
     hp = setup();
-    assert_true(vcpuhp_plug(hp, 1, 0, NULL, NULL));
-    assert_true(fake.vgic.spis[config.irq].line);
+    assert_true(vcpuhp_plug(hp, 1, 0, 0, NULL, NULL));
+    assert_true(fake.vgic.spis[config.event_irq].line);
     assert_true(vcpuhp_reset(hp, NULL));
-    assert_true(fake.vgic.spis[config.irq].line);
+    assert_true(fake.vgic.spis[config.event_irq].line);
     end(hp);
 }
 

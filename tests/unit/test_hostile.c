@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <vcpuhp/acpi.h>
+#include <vcpuhp/regs.h>
 #include <vcpuhp/psci.h>
 #include "context.h"
 
@@ -83,13 +84,13 @@ static void vmm_step(Machine *m)
     case 1:
     case 2:
     case 3:
-        if (vcpuhp_plug(m->hp, vcpu, timeout, &id, NULL))
+        if (vcpuhp_plug(m->hp, vcpu, 0, timeout, &id, NULL))
             add_request(m, id);
         break;
     case 4:
     case 5:
     case 6:
-        if (vcpuhp_unplug(m->hp, vcpu, timeout, &id, NULL))
+        if (vcpuhp_unplug(m->hp, vcpu, 0, timeout, &id, NULL))
             add_request(m, id);
         break;
     case 7:
@@ -116,7 +117,7 @@ static void machine_step(Machine *m)
         vcpuhp_reset(m->hp, NULL);
         break;
     default:
-        vcpuhp_start(m->hp, &(VcpuhpEntry){0}, NULL);
+        vcpuhp_start(m->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, NULL);
     }
 }
 
@@ -128,7 +129,7 @@ static void thread_step(Machine *m)
         m->starting[vcpu] = false;
         m->running[vcpu] = vcpuhp_vcpu_enter(m->hp, vcpu);
     } else if (m->running[vcpu]) {
-        m->running[vcpu] = !vcpuhp_vcpu_park(m->hp, vcpu);
+        m->running[vcpu] = !vcpuhp_vcpu_park_if_asked(m->hp, vcpu);
     }
 }
 
@@ -174,17 +175,17 @@ static void aml_step(Machine *m)
 static void call_step(Machine *m)
 {
     uint32_t vcpu = g_rand_boolean(m->rand) ? g_rand_int_range(m->rand, 0, N_VCPUS) : 0;
-    VcpuhpPsciCall call = {.x = {g_rand_boolean(m->rand) ? 0x84000000 : 0xc4000000}};
+    uint64_t x[4] = {g_rand_boolean(m->rand) ? 0x84000000 : 0xc4000000};
 
     if (!m->running[vcpu])
         return;
-    call.x[0] |= g_rand_int_range(m->rand, 0, 8) ? g_rand_int_range(m->rand, 3, 5)
-                                                 : g_rand_int_range(m->rand, 0, 0x24);
-    call.x[1] = g_rand_int_range(m->rand, 0, 8)
-                    ? m->hp->config.mpidrs[g_rand_int_range(m->rand, 0, N_VCPUS)]
-                    : g_rand_int(m->rand);
-    call.x[2] = g_rand_int(m->rand) & ~3U;
-    if (vcpuhp_psci_call(m->hp, vcpu, &call) == VCPUHP_PSCI_PARK)
+    x[0] |= g_rand_int_range(m->rand, 0, 8) ? g_rand_int_range(m->rand, 3, 5)
+                                            : g_rand_int_range(m->rand, 0, 0x24);
+    x[1] = g_rand_int_range(m->rand, 0, 8)
+               ? m->hp->config.mpidrs[g_rand_int_range(m->rand, 0, N_VCPUS)]
+               : g_rand_int(m->rand);
+    x[2] = g_rand_int(m->rand) & ~3U;
+    if (vcpuhp_psci_call(m->hp, vcpu, x, false) == VCPUHP_PSCI_PARK)
         m->running[vcpu] = false;
 }
 
@@ -228,13 +229,14 @@ static void assert_sound(Machine *m)
 
 static void run_seed(uint32_t seed)
 {
-    static const VcpuhpCallbacks callbacks = {on_start, on_kick, on_irq, on_event};
+    static const VcpuhpCallbacks callbacks = {
+        .size = sizeof(VcpuhpCallbacks), on_start, on_kick, on_irq, on_event};
     Machine m = {.rand = g_rand_new_with_seed(seed), .open = g_hash_table_new(NULL, NULL)};
     VcpuhpConfig config;
 
     vcpuhp_config_init(&config, N_VCPUS, N_ENABLED);
     config.retry_ms = 1;
-    config.eject_ms = 1;
+    config.eject_timeout_ms = 1;
     m.hp = vcpuhp_new(&config, &callbacks, &m, NULL);
     for (unsigned i = 0; i < N_STEPS; i++) {
         switch (g_rand_int_range(m.rand, 0, 6)) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <vcpuhp/acpi.h>
+#include <vcpuhp/regs.h>
 #include <vcpuhp/kvm.h>
 #include <vcpuhp/psci.h>
 #include "fake_kvm.h"
@@ -64,8 +65,10 @@ static void on_event(const VcpuhpEvent *event, void *opaque)
     }
 }
 
-static const VcpuhpCallbacks callbacks = {
-    .vcpu_start = on_start, .vcpu_kick = on_kick, .event = on_event};
+static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                          .vcpu_start = on_start,
+                                          .vcpu_kick = on_kick,
+                                          .event = on_event};
 
 /* n_vcpus possible, all but the last enabled and removable. */
 static void begin(Fixture *f, const FakeHost *host, uint32_t n_vcpus)
@@ -113,7 +116,7 @@ static void begin_default(Fixture *f)
 /* vCPU 0 runs. */
 static struct kvm_run *begin_running(Fixture *f, VcpuhpKvmPsci psci)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
     struct kvm_run *run;
 
     begin(f, &fake_modern_host, N_VCPUS);
@@ -126,15 +129,15 @@ static struct kvm_run *begin_running(Fixture *f, VcpuhpKvmPsci psci)
 }
 
 /* What a VMM's vCPU thread does. */
-static VcpuhpExit run_vcpu(Fixture *f, uint32_t vcpu)
+static VcpuhpKvmExit run_vcpu(Fixture *f, uint32_t vcpu)
 {
     int error = ioctl(vcpuhp_kvm_vcpu_fd(f->hp, vcpu), KVM_RUN, 0) < 0 ? errno : 0;
 
-    return vcpuhp_kvm_exit(f->hp, vcpu, error);
+    return vcpuhp_kvm_handle_exit(f->hp, vcpu, error);
 }
 
-static VcpuhpExit call(Fixture *f, uint32_t vcpu, uint32_t function, uint64_t x1, uint64_t x2,
-                       uint64_t x3)
+static VcpuhpKvmExit call(Fixture *f, uint32_t vcpu, uint32_t function, uint64_t x1, uint64_t x2,
+                          uint64_t x3)
 {
     fake_guest_call(vcpu, function, x1, x2, x3);
     return run_vcpu(f, vcpu);
@@ -142,7 +145,7 @@ static VcpuhpExit call(Fixture *f, uint32_t vcpu, uint32_t function, uint64_t x1
 
 static int64_t call_result(Fixture *f, uint32_t function, uint64_t x1, uint64_t x2, uint64_t x3)
 {
-    assert_int_equal(call(f, 0, function, x1, x2, x3), VCPUHP_EXIT_RESUME);
+    assert_int_equal(call(f, 0, function, x1, x2, x3), VCPUHP_KVM_EXIT_RESUME);
     return (int64_t)fake.vcpus[0].x[0];
 }
 
@@ -154,7 +157,7 @@ static void turn_on(Fixture *f, uint32_t vcpu)
 
 static VcpuhpPower power_of(Fixture *f, uint32_t vcpu)
 {
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
 
     assert_true(vcpuhp_query(f->hp, vcpu, &info, NULL));
     return info.power;
@@ -253,7 +256,7 @@ static void vcpus_get_the_affinities_of_the_config(void **state)
 
 static void kvms_own_affinities_are_those_of_the_config(void **state)
 {
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
     Fixture f;
 
     (void)state;
@@ -362,16 +365,16 @@ static void bad_configs_are_refused_by_field_value_and_limit(void **state)
     (void)state;
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.version = 7;
-    assert_refused(&f, VCPUHP_ERROR_CONFIG, "version is 7, this library knows 1");
+    assert_refused(&f, VCPUHP_ERROR_INVALID, "version is 7, this library knows 1");
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.psci = 2;
-    assert_refused(&f, VCPUHP_ERROR_CONFIG, "psci is 2");
+    assert_refused(&f, VCPUHP_ERROR_INVALID, "psci is 2");
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.features = 0x11;
-    assert_refused(&f, VCPUHP_ERROR_CONFIG, "features is 0x11");
+    assert_refused(&f, VCPUHP_ERROR_INVALID, "features is 0x11");
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.vgic_fd = f.kvm.vm_fd;
-    assert_refused(&f, VCPUHP_ERROR_CONFIG, "vgic_fd is ");
+    assert_refused(&f, VCPUHP_ERROR_INVALID, "vgic_fd is ");
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.vm_fd = -1;
     assert_refused(&f, VCPUHP_ERROR_NOT_SUPPORTED, "vm_fd is -1");
@@ -414,22 +417,22 @@ static void a_filter_of_the_vmms_own_on_the_same_calls_is_an_error(void **state)
 
 static void a_plug_before_setup_raises_the_line_at_start(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
     Fixture f;
 
     (void)state;
     begin(&f, &fake_modern_host, N_VCPUS);
     f.hp = vcpuhp_new(&f.config, &callbacks, &f, NULL);
-    assert_true(vcpuhp_plug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f.hp, SPARE, 0, 0, NULL, NULL));
     assert_true(vcpuhp_kvm_setup(f.hp, &f.kvm, NULL));
     assert_true(vcpuhp_start(f.hp, &entry, NULL));
-    assert_true(fake.vgic.spis[f.config.irq].line);
+    assert_true(fake.vgic.spis[f.config.event_irq].line);
     end(&f);
 }
 
 static void setup_after_start_is_refused(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
     VcpuhpCallbacks with_irq = callbacks;
     g_autoptr(GError) error = NULL;
     Fixture f;
@@ -523,7 +526,7 @@ static void a_vcpu_is_mapped_from_cpu_on_to_cpu_off_only(void **state)
     assert_int_equal(fake_mappings(), 1);
     turn_on(&f, 1);
     assert_int_equal(fake_mappings(), 2);
-    assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
     assert_int_equal(fake_mappings(), 1);
     end(&f);
 }
@@ -589,10 +592,10 @@ static void a_plugged_vcpu_runs_without_new_fds(void **state)
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     n_open = fake_open_fds();
-    assert_true(vcpuhp_plug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f.hp, SPARE, 0, 0, NULL, NULL));
     turn_on(&f, SPARE);
     fake_guest_mmio(SPARE, 0x1000, 4, false, 0);
-    assert_int_equal(run_vcpu(&f, SPARE), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, SPARE), VCPUHP_KVM_EXIT_OTHER);
     assert_int_equal(fake_open_fds(), n_open);
     end(&f);
 }
@@ -606,14 +609,14 @@ static void an_unfinished_mmio_access_is_not_completed_over_a_new_entry(void **s
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     turn_on(&f, 1);
     fake_guest_mmio(1, 0x1000, 8, false, 0);
-    assert_int_equal(run_vcpu(&f, 1), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, 1), VCPUHP_KVM_EXIT_OTHER);
     assert_true(vcpuhp_force(f.hp, 1, NULL));
-    assert_true(vcpuhp_vcpu_park(f.hp, 1));
-    assert_true(vcpuhp_plug(f.hp, 1, 0, NULL, NULL));
+    assert_true(vcpuhp_vcpu_park_if_asked(f.hp, 1));
+    assert_true(vcpuhp_plug(f.hp, 1, 0, 0, NULL, NULL));
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, 0x41000000, 42), 0);
     assert_non_null(vcpuhp_kvm_enter(f.hp, 1));
     fake_guest_exit(1, KVM_EXIT_DEBUG);
-    assert_int_equal(run_vcpu(&f, 1), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, 1), VCPUHP_KVM_EXIT_OTHER);
     assert_int_equal(fake.vcpus[1].pc, 0x41000000);
     assert_int_equal(fake.vcpus[1].x[0], 42);
     end(&f);
@@ -628,8 +631,8 @@ static void a_kick_that_came_too_late_does_not_reach_the_next_life(void **state)
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     turn_on(&f, 1);
     assert_true(vcpuhp_force(f.hp, 1, NULL));
-    assert_true(vcpuhp_vcpu_park(f.hp, 1));
-    assert_true(vcpuhp_plug(f.hp, 1, 0, NULL, NULL));
+    assert_true(vcpuhp_vcpu_park_if_asked(f.hp, 1));
+    assert_true(vcpuhp_plug(f.hp, 1, 0, 0, NULL, NULL));
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), 0);
     run = vcpuhp_kvm_enter(f.hp, 1);
     assert_int_equal(run->immediate_exit, 0);
@@ -641,11 +644,11 @@ static void live(Fixture *f)
 {
     turn_on(f, 1);
     fake_guest_exit(1, KVM_EXIT_DEBUG);
-    assert_int_equal(run_vcpu(f, 1), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(f, 1), VCPUHP_KVM_EXIT_OTHER);
     for (int i = 0; i < 31; i++)
         fake.vcpus[1].x[i] = 0x5a5a;
     fake.vcpus[1].sctlr = fake.vcpus[1].csselr = fake.vcpus[1].v0[0] = fake.vcpus[1].v0[1] = 0x5a5a;
-    assert_int_equal(call(f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(call(f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
 }
 
 static void assert_as_at_power_on(uint32_t vcpu)
@@ -673,7 +676,7 @@ static void a_vcpu_that_runs_again_leaves_the_machines_memory_mapped(void **stat
         assert_as_at_power_on(1);
         assert_int_equal(fake.vcpus[1].pc, 0x41000000);
         assert_int_equal(fake.vcpus[1].x[0], 42);
-        assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+        assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
     }
     assert_int_equal(fake.n_unmaps, 0);
     end(&f);
@@ -782,9 +785,9 @@ static void mmio_within_the_register_block_is_served(void **state)
     run = begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     /* docs/register-block.md: select a slot; read its status byte. */
     fake_guest_mmio(0, f.config.regs_base, 4, true, 1);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_RESUME);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_RESUME);
     fake_guest_mmio(0, f.config.regs_base + 4, 1, false, 0xff);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_RESUME);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_RESUME);
     vcpuhp_regs_read(f.hp, 4, &expected, 1);
     assert_int_equal(expected, 1);
     assert_int_equal(run->mmio.data[0], expected);
@@ -798,18 +801,18 @@ static void mmio_not_wholly_within_the_register_block_is_the_vmms(void **state)
 
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
-    vcpuhp_counters(f.hp, &before);
+    vcpuhp_counters(f.hp, &before, NULL);
     for (int i = 0; i < 5; i++) {
         const uint64_t base = f.config.regs_base, end = base + VCPUHP_REGS_SIZE;
         const uint64_t addresses[] = {0, base - 4, base - 1, end - 1, end};
 
         fake_guest_mmio(0, addresses[i], 4, i % 2, 0);
-        assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_OTHER);
+        assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_OTHER);
     }
-    vcpuhp_counters(f.hp, &after);
+    vcpuhp_counters(f.hp, &after, NULL);
     assert_memory_equal(&before, &after, sizeof(before));
     fake_guest_mmio(0, f.config.regs_base + VCPUHP_REGS_SIZE - 8, 8, false, 0);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_RESUME);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_RESUME);
     end(&f);
 }
 
@@ -834,7 +837,7 @@ static void calls_that_are_none_of_pscis_are_the_vmms(void **state)
 
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
-    assert_int_equal(call(&f, 0, 0xc6000001, 1, 2, 3), VCPUHP_EXIT_OTHER);
+    assert_int_equal(call(&f, 0, 0xc6000001, 1, 2, 3), VCPUHP_KVM_EXIT_OTHER);
     assert_int_equal(fake.vcpus[0].x[0], 0xc6000001);
     end(&f);
 }
@@ -848,7 +851,7 @@ static void cpu_off_parks_and_leaves_the_vcpu_alone(void **state)
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     turn_on(&f, 1);
     n_calls = fake.n_calls;
-    assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
     /* KVM_RUN and X1 to X3: another thread may turn it on by now. */
     assert_int_equal(fake.n_calls, n_calls + 4);
     assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
@@ -863,11 +866,11 @@ static void an_exit_reason_is_not_served_twice(void **state)
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     fake_guest_mmio(0, f.config.regs_base + 4, 1, true, 0);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_RESUME);
-    vcpuhp_counters(f.hp, &before);
-    assert_int_equal(vcpuhp_kvm_exit(f.hp, 0, EINTR), VCPUHP_EXIT_INTERRUPTED);
-    assert_int_equal(vcpuhp_kvm_exit(f.hp, 0, EAGAIN), VCPUHP_EXIT_RESUME);
-    vcpuhp_counters(f.hp, &after);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_RESUME);
+    vcpuhp_counters(f.hp, &before, NULL);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f.hp, 0, EINTR), VCPUHP_KVM_EXIT_INTERRUPTED);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f.hp, 0, EAGAIN), VCPUHP_KVM_EXIT_RESUME);
+    vcpuhp_counters(f.hp, &after, NULL);
     assert_memory_equal(&before, &after, sizeof(before));
     end(&f);
 }
@@ -880,13 +883,13 @@ static void the_vmms_own_signal_is_told_from_a_kick(void **state)
     (void)state;
     run = begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     fake_signal(0);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_INTERRUPTED);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_INTERRUPTED);
     /* A signal handler of the VMM's may set it; the next KVM_RUN is to get into the guest. */
     run->immediate_exit = 1;
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_INTERRUPTED);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_INTERRUPTED);
     assert_int_equal(run->immediate_exit, 0);
     vcpuhp_stop(f.hp);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
     assert_true(f.stopped);
     end(&f);
 }
@@ -897,7 +900,7 @@ static void kvm_run_that_fails_is_told_with_its_vcpu_and_errno(void **state)
 
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
-    assert_int_equal(vcpuhp_kvm_exit(f.hp, 0, ENOSYS), VCPUHP_EXIT_ERROR);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f.hp, 0, ENOSYS), VCPUHP_KVM_EXIT_ERROR);
     assert_string_equal(f.host_error, "vCPU 0: KVM_RUN: Function not implemented");
     end(&f);
 }
@@ -909,9 +912,9 @@ static void a_vcpu_that_cannot_run_can_still_be_parked(void **state)
 
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
-    assert_int_equal(vcpuhp_kvm_exit(f.hp, 0, EIO), VCPUHP_EXIT_ERROR);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f.hp, 0, EIO), VCPUHP_KVM_EXIT_ERROR);
     vcpuhp_stop(f.hp);
-    assert_int_equal(vcpuhp_kvm_exit(f.hp, 0, EIO), VCPUHP_EXIT_PARK);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f.hp, 0, EIO), VCPUHP_KVM_EXIT_PARK);
     assert_true(f.stopped);
     end(&f);
 }
@@ -929,7 +932,7 @@ static void an_ioctl_that_fails_while_serving_a_call_is_told(void **state)
 
         begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
         fake.fail_at = fake.n_calls + 2 + (int)i;
-        assert_int_equal(call(&f, 0, PSCI_0_2_FN64_CPU_ON, SPARE, ENTRY, 0), VCPUHP_EXIT_ERROR);
+        assert_int_equal(call(&f, 0, PSCI_0_2_FN64_CPU_ON, SPARE, ENTRY, 0), VCPUHP_KVM_EXIT_ERROR);
         assert_true(g_str_has_prefix(f.host_error, ioctls[i]));
         end(&f);
     }
@@ -942,15 +945,15 @@ static void kvms_system_events_are_the_machines_power(void **state)
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     fake_guest_event(0, KVM_SYSTEM_EVENT_CRASH);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_OTHER);
     fake_guest_event(0, KVM_SYSTEM_EVENT_WAKEUP);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_OTHER);
     fake_guest_event(0, KVM_SYSTEM_EVENT_SHUTDOWN);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_SYSTEM_OFF);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_SYSTEM_OFF);
     end(&f);
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     fake_guest_event(0, KVM_SYSTEM_EVENT_RESET);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_SYSTEM_RESET);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_SYSTEM_RESET);
     end(&f);
 }
 
@@ -958,9 +961,9 @@ static void a_vcpu_that_asks_the_machine_to_go_down_executes_nothing_more(void *
 {
     static const struct {
         uint32_t function;
-        VcpuhpExit exit;
-    } cases[] = {{PSCI_0_2_FN_SYSTEM_OFF, VCPUHP_EXIT_SYSTEM_OFF},
-                 {PSCI_0_2_FN_SYSTEM_RESET, VCPUHP_EXIT_SYSTEM_RESET}};
+        VcpuhpKvmExit exit;
+    } cases[] = {{PSCI_0_2_FN_SYSTEM_OFF, VCPUHP_KVM_EXIT_SYSTEM_OFF},
+                 {PSCI_0_2_FN_SYSTEM_RESET, VCPUHP_KVM_EXIT_SYSTEM_RESET}};
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -970,7 +973,7 @@ static void a_vcpu_that_asks_the_machine_to_go_down_executes_nothing_more(void *
         assert_int_equal(call(&f, 0, cases[i].function, 0, 0, 0), cases[i].exit);
         assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_STOPPED);
         vcpuhp_stop(f.hp);
-        assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_PARK);
+        assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
         end(&f);
     }
 }
@@ -984,7 +987,7 @@ static void a_suspended_vcpu_sleeps_in_kvm_until_it_is_woken(void **state)
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_SUSPEND, 0, 0, 0), PSCI_RET_SUCCESS);
     assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_SUSPENDED);
     fake_guest_event(0, KVM_SYSTEM_EVENT_WAKEUP);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_RESUME);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_RESUME);
     assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_RUNNABLE);
     end(&f);
 }
@@ -996,7 +999,7 @@ static void other_exits_are_the_vmms(void **state)
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     fake_guest_exit(0, KVM_EXIT_ARM_NISV);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_OTHER);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_OTHER);
     end(&f);
 }
 
@@ -1011,7 +1014,7 @@ static void a_kick_before_kvm_run_makes_it_return(void **state)
     run = begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     vcpuhp_stop(f.hp);
     assert_int_equal(run->immediate_exit, 1);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
     end(&f);
 }
 
@@ -1039,7 +1042,7 @@ static gpointer vcpu_thread(gpointer data)
     const Racer *racer = data;
 
     if (vcpuhp_kvm_enter(racer->f->hp, racer->vcpu))
-        while (run_vcpu(racer->f, racer->vcpu) != VCPUHP_EXIT_PARK)
+        while (run_vcpu(racer->f, racer->vcpu) != VCPUHP_KVM_EXIT_PARK)
             ;
     return NULL;
 }
@@ -1073,7 +1076,7 @@ static void a_kick_is_never_lost(void **state)
         assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
         fake.vcpus[1].signalled = false;
         fake.vcpus[1].next_exit = 0;
-        assert_true(vcpuhp_plug(f.hp, 1, 0, NULL, NULL));
+        assert_true(vcpuhp_plug(f.hp, 1, 0, 0, NULL, NULL));
     }
     assert_int_equal(fake_mappings(), 1);
     end(&f);
@@ -1120,7 +1123,8 @@ static gpointer call_cpu_on(gpointer data)
 {
     Race *race = data;
 
-    assert_int_equal(call(&race->f, 1, PSCI_0_2_FN64_CPU_ON, TARGET, ENTRY, 0), VCPUHP_EXIT_RESUME);
+    assert_int_equal(call(&race->f, 1, PSCI_0_2_FN64_CPU_ON, TARGET, ENTRY, 0),
+                     VCPUHP_KVM_EXIT_RESUME);
     race->result = (int64_t)fake.vcpus[1].x[0];
     return NULL;
 }
@@ -1173,7 +1177,7 @@ static gpointer unplug_target(gpointer data)
 
 static void a_vcpu_that_is_unplugged_while_it_is_turned_on_runs_until_it_is_ejected(void **state)
 {
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
     Race race = {0};
 
     (void)state;
@@ -1183,7 +1187,7 @@ static void a_vcpu_that_is_unplugged_while_it_is_turned_on_runs_until_it_is_ejec
     assert_true(info.enabled);
     assert_int_equal(info.request_kind, VCPUHP_REQUEST_UNPLUG);
     eject_target(&race);
-    assert_int_equal(call(&race.f, TARGET, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(call(&race.f, TARGET, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
     assert_true(vcpuhp_query(race.f.hp, TARGET, &info, NULL));
     assert_int_equal(info.request_kind, VCPUHP_REQUEST_NONE);
     assert_false(info.enabled);
@@ -1194,10 +1198,10 @@ static gpointer plug_and_close_eject(gpointer data)
 {
     Race *race = data;
     uint64_t ost = TARGET | 3 << 16;
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
 
     eject_target(data);
-    assert_true(vcpuhp_plug(race->f.hp, TARGET, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(race->f.hp, TARGET, 0, 0, NULL, NULL));
     vcpuhp_regs_write(race->f.hp, REG_OST, &ost, sizeof(ost));
     assert_true(vcpuhp_query(race->f.hp, TARGET, &info, NULL));
     assert_int_equal(info.request_state, VCPUHP_REQUEST_HELD);
@@ -1207,7 +1211,7 @@ static gpointer plug_and_close_eject(gpointer data)
 
 static void a_plug_that_races_an_eject_waits_until_the_vcpu_is_off(void **state)
 {
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
     Race race = {0};
 
     (void)state;
@@ -1239,9 +1243,9 @@ static void a_vcpu_that_is_turned_on_while_the_machine_stops_never_runs(void **s
     (void)state;
     race_with_cpu_on(&race, stop_machine);
     assert_null(vcpuhp_kvm_enter(race.f.hp, TARGET));
-    assert_int_equal(run_vcpu(&race.f, 1), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&race.f, 1), VCPUHP_KVM_EXIT_PARK);
     assert_false(race.f.stopped);
-    assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_KVM_EXIT_PARK);
     assert_true(race.f.stopped);
     assert_true(vcpuhp_reset(race.f.hp, NULL));
     end(&race.f);
@@ -1268,12 +1272,12 @@ static gpointer request_for_ever(gpointer data)
     Race *race = data;
 
     for (int i = 0; i < 20000; i++) {
-        vcpuhp_plug(race->f.hp, SPARE, 0, NULL, NULL);
+        vcpuhp_plug(race->f.hp, SPARE, 0, 0, NULL, NULL);
         if (i % 3)
-            vcpuhp_unplug(race->f.hp, SPARE, 0, NULL, NULL);
-        vcpuhp_unplug(race->f.hp, 1, 0, NULL, NULL);
+            vcpuhp_unplug(race->f.hp, SPARE, 0, 0, NULL, NULL);
+        vcpuhp_unplug(race->f.hp, 1, 0, 0, NULL, NULL);
         if (i % 5 == 0)
-            vcpuhp_plug(race->f.hp, 1, 0, NULL, NULL);
+            vcpuhp_plug(race->f.hp, 1, 0, 0, NULL, NULL);
     }
     g_atomic_pointer_set(&race->other, NULL);
     return NULL;
@@ -1281,7 +1285,7 @@ static gpointer request_for_ever(gpointer data)
 
 static void resets_that_race_requests_leave_a_machine_that_starts(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
     Race race = {.other = request_for_ever};
     GThread *thread;
 
@@ -1294,7 +1298,7 @@ static void resets_that_race_requests_leave_a_machine_that_starts(void **state)
         vcpuhp_regs_read(race.f.hp, 0x18, &events, sizeof(events));
         vcpuhp_regs_write(race.f.hp, REG_EJECT, &slot, sizeof(slot));
         vcpuhp_stop(race.f.hp);
-        assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_EXIT_PARK);
+        assert_int_equal(run_vcpu(&race.f, 0), VCPUHP_KVM_EXIT_PARK);
         assert_true(vcpuhp_reset(race.f.hp, NULL));
         assert_true(vcpuhp_start(race.f.hp, &entry, NULL));
         assert_non_null(vcpuhp_kvm_enter(race.f.hp, 0));
@@ -1312,12 +1316,12 @@ static void the_event_interrupt_is_an_spi_of_the_vgic(void **state)
 
     (void)state;
     begin(&f, &fake_modern_host, N_VCPUS);
-    f.config.irq = 200;
+    f.config.event_irq = 200;
     setup(&f);
-    assert_true(vcpuhp_plug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f.hp, SPARE, 0, 0, NULL, NULL));
     assert_true(fake.vgic.spis[200].line);
     /* Undone before the guest saw it. */
-    assert_true(vcpuhp_unplug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_unplug(f.hp, SPARE, 0, 0, NULL, NULL));
     assert_false(fake.vgic.spis[200].line);
     end(&f);
 }
@@ -1329,7 +1333,7 @@ static void an_interrupt_that_cannot_be_raised_is_told(void **state)
     (void)state;
     begin_default(&f);
     fake.fail_at = fake.n_calls + 1;
-    assert_true(vcpuhp_plug(f.hp, SPARE, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(f.hp, SPARE, 0, 0, NULL, NULL));
     assert_string_equal(f.host_error, "KVM_IRQ_LINE (INTID 33, high): Input/output error");
     end(&f);
 }
@@ -1343,12 +1347,12 @@ static void after_a_reset_every_vcpu_can_run_again(void **state)
     turn_on(&f, 1);
     /* KVM stops all vCPUs, those that never ran included. */
     fake_guest_event(0, KVM_SYSTEM_EVENT_RESET);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_SYSTEM_RESET);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_SYSTEM_RESET);
     assert_int_equal(fake.vcpus[2].mp_state, KVM_MP_STATE_STOPPED);
     assert_false(vcpuhp_reset(f.hp, NULL));
     vcpuhp_stop(f.hp);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_PARK);
-    assert_int_equal(run_vcpu(&f, 1), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(run_vcpu(&f, 1), VCPUHP_KVM_EXIT_PARK);
     assert_true(vcpuhp_reset(f.hp, NULL));
     assert_int_equal(fake_mappings(), 0);
     /* The vCPUs that ran are reset by KVM itself, which also forgets the memory's mappings: once.
@@ -1357,7 +1361,8 @@ static void after_a_reset_every_vcpu_can_run_again(void **state)
     assert_int_equal(fake.vcpus[0].n_inits, 2);
     assert_int_equal(fake.vcpus[1].n_inits, 2);
     assert_int_equal(fake.vcpus[2].n_inits, 1);
-    assert_true(vcpuhp_start(f.hp, &(VcpuhpEntry){.address = ENTRY}, NULL));
+    assert_true(
+        vcpuhp_start(f.hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = ENTRY}, NULL));
     assert_non_null(vcpuhp_kvm_enter(f.hp, 0));
     assert_int_equal(fake.vcpus[0].pc, ENTRY);
     for (uint32_t i = 1; i < SPARE; i++) {
@@ -1375,12 +1380,13 @@ static void a_reset_that_kvm_fails_is_told_and_can_be_repeated(void **state)
     (void)state;
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     vcpuhp_stop(f.hp);
-    assert_int_equal(run_vcpu(&f, 0), VCPUHP_EXIT_PARK);
+    assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
     fake.fail_at = fake.n_calls + 1;
     assert_false(vcpuhp_reset(f.hp, &error));
     assert_string_equal(error->message, "vCPU 0: KVM_ARM_VCPU_INIT: Input/output error");
     assert_true(vcpuhp_reset(f.hp, NULL));
-    assert_true(vcpuhp_start(f.hp, &(VcpuhpEntry){.address = ENTRY}, NULL));
+    assert_true(
+        vcpuhp_start(f.hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = ENTRY}, NULL));
     assert_non_null(vcpuhp_kvm_enter(f.hp, 0));
     end(&f);
 }

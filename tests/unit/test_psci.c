@@ -48,9 +48,8 @@ typedef struct Fixture {
     Slots slots;
     VcpuhpCounters counters;
     Effects fx;
-    VcpuhpPsciCall call;
+    uint64_t x[4];
     VcpuhpPsciAction action;
-    int start;
 } Fixture;
 
 static Fixture *fixture_new(const VcpuhpConfig *from)
@@ -72,7 +71,7 @@ static void fixture_free(Fixture *f)
 
 static void turn_on(Fixture *f, uint32_t vcpu)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const Entry entry = {.address = ENTRY};
 
     effects_init(&f->fx);
     assert_int_equal(slots_on(&f->slots, vcpu, &entry, &f->fx), ON_GRANTED);
@@ -81,7 +80,7 @@ static void turn_on(Fixture *f, uint32_t vcpu)
 
 static int set_up(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const Entry entry = {.address = ENTRY};
     VcpuhpConfig from;
     Fixture *f;
 
@@ -105,10 +104,10 @@ static int tear_down(void **state)
 
 static int64_t call(Fixture *f, uint32_t id, uint64_t x1, uint64_t x2, uint64_t x3)
 {
-    f->call = (VcpuhpPsciCall){.x = {JUNK | id, x1, x2, x3}};
+    memcpy(f->x, (const uint64_t[]){JUNK | id, x1, x2, x3}, sizeof(f->x));
     effects_init(&f->fx);
-    f->action = psci_call(&f->slots, &f->counters, VCPU_CALLER, &f->call, &f->start, &f->fx);
-    return (int64_t)f->call.x[0];
+    f->action = psci_call(&f->slots, &f->counters, VCPU_CALLER, f->x, false, &f->fx);
+    return (int64_t)f->x[0];
 }
 
 static int64_t call32(Fixture *f, uint32_t function, uint32_t x1, uint32_t x2, uint32_t x3)
@@ -125,7 +124,7 @@ static void assert_answers(Fixture *f, int64_t answer, int64_t expected)
 {
     assert_int_equal(answer, expected);
     assert_int_equal(f->action, VCPUHP_PSCI_RETURN);
-    assert_int_equal(f->start, -1);
+    assert_int_equal(f->fx.start, -1);
 }
 
 static void assert_both_answer(Fixture *f, uint32_t function, uint32_t x1, uint32_t x2,
@@ -161,11 +160,11 @@ static void cpu_on_of_an_off_vcpu_succeeds(void **state)
 
     assert_int_equal(call64(f, CPU_ON, VCPU_OFF, ENTRY, CONTEXT), PSCI_SUCCESS);
     assert_int_equal(f->action, VCPUHP_PSCI_RETURN);
-    assert_int_equal(f->start, VCPU_OFF);
+    assert_int_equal(f->fx.start, VCPU_OFF);
     assert_int_equal(f->slots.table[VCPU_OFF].power, VCPUHP_POWER_ON_PENDING);
     slots_off(&f->slots, VCPU_OFF, &f->fx);
     assert_int_equal(call32(f, CPU_ON, VCPU_OFF, ENTRY, CONTEXT), PSCI_SUCCESS);
-    assert_int_equal(f->start, VCPU_OFF);
+    assert_int_equal(f->fx.start, VCPU_OFF);
 }
 
 static void cpu_on_of_a_pending_vcpu_is_on_pending(void **state)
@@ -277,7 +276,7 @@ static void cpu_on_of_an_unknown_mpidr_while_stopping_is_invalid_parameters(void
 static void cpu_on_hands_over_address_context_and_endianness(void **state)
 {
     Fixture *f = *state;
-    const VcpuhpEntry *entry = &f->slots.table[VCPU_OFF].entry;
+    const Entry *entry = &f->slots.table[VCPU_OFF].entry;
 
     call64(f, CPU_ON, VCPU_OFF, 0x1234567890abcdf0, 0xfedcba9876543210);
     assert_true(entry->address == 0x1234567890abcdf0);
@@ -285,9 +284,9 @@ static void cpu_on_hands_over_address_context_and_endianness(void **state)
     assert_false(entry->big_endian);
     slots_off(&f->slots, VCPU_OFF, &f->fx);
 
-    f->call = (VcpuhpPsciCall){.x = {SMC32 | CPU_ON, VCPU_OFF, JUNK | ENTRY, JUNK | CONTEXT},
-                               .big_endian = true};
-    psci_call(&f->slots, &f->counters, VCPU_CALLER, &f->call, &f->start, &f->fx);
+    memcpy(f->x, (const uint64_t[]){SMC32 | CPU_ON, VCPU_OFF, JUNK | ENTRY, JUNK | CONTEXT},
+           sizeof(f->x));
+    psci_call(&f->slots, &f->counters, VCPU_CALLER, f->x, true, &f->fx);
     assert_true(entry->address == ENTRY);
     assert_true(entry->context == CONTEXT);
     assert_true(entry->big_endian);
@@ -315,7 +314,7 @@ static void cpu_off_parks(void **state)
 
     call32(f, CPU_OFF, 0x10000, 0, 0);
     assert_int_equal(f->action, VCPUHP_PSCI_PARK);
-    assert_int_equal(f->start, -1);
+    assert_int_equal(f->fx.start, -1);
 }
 
 static void cpu_off_has_no_64_bit_call(void **state)
@@ -423,7 +422,7 @@ static void affinity_info_of_a_group_ignores_the_lower_fields(void **state)
 
 static void affinity_info_of_a_group_with_an_on_vcpu_is_on(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const Entry entry = {.address = ENTRY};
     Fixture *f = groups_new();
 
     (void)state;
@@ -436,7 +435,7 @@ static void affinity_info_of_a_group_with_an_on_vcpu_is_on(void **state)
 
 static void affinity_info_of_a_group_with_a_pending_vcpu_is_on_pending(void **state)
 {
-    const VcpuhpEntry entry = {.address = ENTRY};
+    const Entry entry = {.address = ENTRY};
     Fixture *f = groups_new();
 
     (void)state;
@@ -496,7 +495,7 @@ static void assert_suspends(Fixture *f, int64_t answer)
 {
     assert_int_equal(answer, PSCI_SUCCESS);
     assert_int_equal(f->action, VCPUHP_PSCI_SUSPEND);
-    assert_int_equal(f->start, -1);
+    assert_int_equal(f->fx.start, -1);
 }
 
 static void cpu_suspend_suspends_until_an_interrupt(void **state)
@@ -544,7 +543,7 @@ static void assert_never_returns(Fixture *f, int64_t answer, VcpuhpPsciAction ac
 {
     assert_int_equal(f->action, action);
     assert_int_equal(answer, PSCI_INTERNAL_FAILURE);
-    assert_int_equal(f->start, -1);
+    assert_int_equal(f->fx.start, -1);
 }
 
 static void system_off_turns_the_machine_off(void **state)
@@ -635,9 +634,9 @@ static void calls_that_are_not_psci_are_left_alone(void **state)
     for (gsize i = 0; i < G_N_ELEMENTS(ids); i++) {
         call(f, ids[i], VCPU_OFF, ENTRY, CONTEXT);
         assert_int_equal(f->action, VCPUHP_PSCI_NOT_PSCI);
-        assert_int_equal(f->start, -1);
-        assert_true(f->call.x[0] == (JUNK | ids[i]));
-        assert_int_equal(f->call.x[1], VCPU_OFF);
+        assert_int_equal(f->fx.start, -1);
+        assert_true(f->x[0] == (JUNK | ids[i]));
+        assert_int_equal(f->x[1], VCPU_OFF);
     }
 }
 
@@ -744,10 +743,10 @@ static void calls_are_counted_by_function_and_result(void **state)
     call32(f, VERSION, 0, 0, 0);
     call64(f, CPU_OFF, 0, 0, 0);
     call(f, 0x84000050, 0, 0, 0);
-    assert_int_equal(f->counters.cpu_on[0], 1);
-    assert_int_equal(f->counters.cpu_on[1], 2);
-    assert_int_equal(f->counters.cpu_on[2], 2);
-    assert_int_equal(f->counters.cpu_on[3], 1);
+    assert_int_equal(f->counters.cpu_on_granted, 1);
+    assert_int_equal(f->counters.cpu_on_denied, 2);
+    assert_int_equal(f->counters.cpu_on_already, 2);
+    assert_int_equal(f->counters.cpu_on_failed, 1);
     assert_int_equal(f->counters.cpu_off, 1);
     assert_int_equal(f->counters.affinity_info, 2);
     assert_int_equal(f->counters.psci_other, 2);
@@ -793,10 +792,10 @@ static void no_id_powers_on_a_disabled_vcpu(void **state)
             call(f, id, x1, x2, hostile_register(rand));
             assert_int_equal(f->slots.table[VCPU_DISABLED].power, VCPUHP_POWER_OFF);
             assert_int_equal(f->slots.table[VCPU_LEAVING].power, VCPUHP_POWER_OFF);
-            if (f->start < 0)
+            if (f->fx.start < 0)
                 continue;
             assert_int_equal(id & ~0x40000000u, SMC32 | CPU_ON);
-            assert_int_equal(f->start, VCPU_OFF);
+            assert_int_equal(f->fx.start, VCPU_OFF);
             slots_off(&f->slots, VCPU_OFF, &f->fx);
             granted++;
         }

@@ -124,13 +124,13 @@ static void assert_no_guest_error(Fixture *f)
 static void plug(Fixture *f, uint32_t vcpu)
 {
     effects_init(&f->fx);
-    assert_true(slots_plug(&f->slots, vcpu, 0, 0, &(uint32_t){0}, &f->fx, NULL));
+    assert_true(slots_plug(&f->slots, vcpu, 0, 0, 0, &(uint32_t){0}, &f->fx, NULL));
 }
 
 static void unplug(Fixture *f, uint32_t vcpu)
 {
     effects_init(&f->fx);
-    assert_true(slots_unplug(&f->slots, vcpu, 0, 0, &(uint32_t){0}, &f->fx, NULL));
+    assert_true(slots_unplug(&f->slots, vcpu, 0, 0, 0, &(uint32_t){0}, &f->fx, NULL));
 }
 
 /* Insert and remove at once: a plug that the guest has looked at, but not taken, is overtaken. */
@@ -877,7 +877,8 @@ static void r40_reset_keeps_selector_command_source_and_bits(void **state)
     plug(f, 2);
     unplug(f, 1);
     effects_init(&f->fx);
-    slots_reset(&f->slots, &f->fx);
+    assert_true(slots_reset_begin(&f->slots, NULL));
+    slots_reset_end(&f->slots, true, &f->fx);
     assert_int_equal(r32(f, 0x8), 0x20301); /* selector 1, command 3 */
     assert_int_equal(f->regs.ost_source, 3);
     assert_int_equal(r8(f, 0x4), 0x15);

@@ -44,16 +44,23 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void reset(Fixture *f)
+{
+    effects_init(&f->fx);
+    assert_true(slots_reset_begin(&f->slots, NULL));
+    slots_reset_end(&f->slots, true, &f->fx);
+}
+
 static void plug(Fixture *f, uint32_t vcpu)
 {
     effects_init(&f->fx);
-    assert_true(slots_plug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, NULL));
+    assert_true(slots_plug(&f->slots, vcpu, 0, 0, f->now, &f->id, &f->fx, NULL));
 }
 
 static void unplug(Fixture *f, uint32_t vcpu)
 {
     effects_init(&f->fx);
-    assert_true(slots_unplug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, NULL));
+    assert_true(slots_unplug(&f->slots, vcpu, 0, 0, f->now, &f->id, &f->fx, NULL));
 }
 
 static void assert_plug_fails(Fixture *f, uint32_t vcpu, VcpuhpError code)
@@ -64,7 +71,7 @@ static void assert_plug_fails(Fixture *f, uint32_t vcpu, VcpuhpError code)
     if (vcpu < f->config.n_vcpus)
         before = f->slots.table[vcpu];
     effects_init(&f->fx);
-    assert_false(slots_plug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, &error));
+    assert_false(slots_plug(&f->slots, vcpu, 0, 0, f->now, &f->id, &f->fx, &error));
     assert_true(g_error_matches(error, VCPUHP_ERROR, code));
     assert_int_equal(f->fx.n_events, 0);
     if (vcpu < f->config.n_vcpus)
@@ -79,7 +86,7 @@ static void assert_unplug_fails(Fixture *f, uint32_t vcpu, VcpuhpError code)
     if (vcpu < f->config.n_vcpus)
         before = f->slots.table[vcpu];
     effects_init(&f->fx);
-    assert_false(slots_unplug(&f->slots, vcpu, 0, f->now, &f->id, &f->fx, &error));
+    assert_false(slots_unplug(&f->slots, vcpu, 0, 0, f->now, &f->id, &f->fx, &error));
     assert_true(g_error_matches(error, VCPUHP_ERROR, code));
     assert_int_equal(f->fx.n_events, 0);
     if (vcpu < f->config.n_vcpus)
@@ -112,7 +119,7 @@ static uint8_t status(const Fixture *f, uint32_t vcpu)
 
 static VcpuhpVcpuInfo query(Fixture *f, uint32_t vcpu)
 {
-    VcpuhpVcpuInfo info;
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
 
     assert_true(slots_query(&f->slots, vcpu, &info, NULL));
     return info;
@@ -142,7 +149,7 @@ static void eject(Fixture *f, uint32_t vcpu)
 static OnResult on(Fixture *f, uint32_t vcpu)
 {
     effects_init(&f->fx);
-    return slots_on(&f->slots, vcpu, &(VcpuhpEntry){.address = 0x1000}, &f->fx);
+    return slots_on(&f->slots, vcpu, &(Entry){.address = 0x1000}, &f->fx);
 }
 
 static void run(Fixture *f, uint32_t vcpu)
@@ -284,7 +291,7 @@ static void plug_after_ej0_waits_for_the_closing_ost(void **state)
     assert_true(f->fx.irq);
 }
 
-static void plug_after_ej0_waits_no_longer_than_eject_ms(void **state)
+static void plug_after_ej0_waits_no_longer_than_eject_timeout_ms(void **state)
 {
     Fixture *f = *state;
 
@@ -353,7 +360,7 @@ static void ej0_before_cpu_off_disables_at_once_and_ejects_when_off(void **state
     assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
 }
 
-static void ej0_without_cpu_off_is_parked_by_force_after_eject_ms(void **state)
+static void ej0_without_cpu_off_is_parked_by_force_after_eject_timeout_ms(void **state)
 {
     Fixture *f = *state;
 
@@ -469,7 +476,7 @@ static void a_plug_that_the_bitmap_showed_is_not_undone(void **state)
     Fixture *f = *state;
 
     plug(f, 2);
-    assert_int_equal(slots_read_enabled(&f->slots, 0), 0x7);
+    assert_int_equal(slots_read_enabled(&f->slots, 0, &f->fx), 0x7);
     unplug(f, 2);
     assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
 }
@@ -554,7 +561,7 @@ static void firmware_remove_ends_with_the_eject(void **state)
     Fixture *f = *state;
 
     effects_init(&f->fx);
-    slots_fw_remove(&f->slots, 1, &f->fx);
+    slots_fw_remove(&f->slots, 1, f->now, &f->fx);
     assert_int_equal(slots_find_event(&f->slots, 0), 1);
     eject(f, 1);
     assert_int_equal(slots_find_event(&f->slots, 0), -1);
@@ -663,7 +670,7 @@ static void timeout_undoes_an_unseen_request(void **state)
     Fixture *f = *state;
 
     effects_init(&f->fx);
-    assert_true(slots_plug(&f->slots, 2, 100, f->now, &f->id, &f->fx, NULL));
+    assert_true(slots_plug(&f->slots, 2, 0, 100, f->now, &f->id, &f->fx, NULL));
     assert_true(f->fx.timer);
     expire(f, 99999);
     assert_int_equal(f->fx.n_events, 0);
@@ -678,7 +685,7 @@ static void timeout_of_a_seen_request_leaves_the_policy(void **state)
     Fixture *f = *state;
 
     effects_init(&f->fx);
-    assert_true(slots_unplug(&f->slots, 1, 100, f->now, &f->id, &f->fx, NULL));
+    assert_true(slots_unplug(&f->slots, 1, 0, 100, f->now, &f->id, &f->fx, NULL));
     take(f, 1, SLOT_REMOVE);
     expire(f, 100000);
     assert_ended(f, f->id, VCPUHP_OUTCOME_TIMED_OUT);
@@ -699,7 +706,7 @@ static void many_timeouts_at_once_are_all_told(void **state)
     slots_init(&f->slots, &f->config);
     for (uint32_t i = 1; i < 512; i++) {
         effects_init(&f->fx);
-        assert_true(slots_plug(&f->slots, i, 1, 0, &f->id, &f->fx, NULL));
+        assert_true(slots_plug(&f->slots, i, 0, 1, 0, &f->id, &f->fx, NULL));
     }
     do {
         effects_init(&f->fx);
@@ -819,7 +826,7 @@ static void stop_kicks_all_that_run_and_tells_when_the_last_parked(void **state)
     assert_null(find_event(f, VCPUHP_EVENT_STOPPED));
     off(f, 1);
     assert_non_null(find_event(f, VCPUHP_EVENT_STOPPED));
-    assert_int_equal(on(f, 1), ON_STOPPING);
+    assert_int_equal(on(f, 1), ON_STOPPED);
 }
 
 static void stop_of_a_stopped_machine_tells_at_once(void **state)
@@ -837,7 +844,7 @@ static void reset_keeps_policy_and_unseen_requests(void **state)
 
     plug(f, 2);
     effects_init(&f->fx);
-    slots_reset(&f->slots, &f->fx);
+    reset(f);
     assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT);
     assert_int_equal(status(f, 1), SLOT_ENABLED);
     assert_int_equal(query(f, 2).request, f->id);
@@ -851,7 +858,7 @@ static void reset_raises_again_what_was_seen_but_not_carried_out(void **state)
     take(f, 1, SLOT_REMOVE);
     ost(f, 1, 3, 0x84);
     effects_init(&f->fx);
-    slots_reset(&f->slots, &f->fx);
+    reset(f);
     assert_true(f->fx.irq);
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
     assert_int_equal(query(f, 1).request, f->id);
@@ -864,7 +871,7 @@ static void reset_closes_an_eject_and_lets_the_held_plug_go(void **state)
     eject(f, 1);
     plug(f, 1);
     effects_init(&f->fx);
-    slots_reset(&f->slots, &f->fx);
+    reset(f);
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
 }
 
@@ -904,12 +911,12 @@ int main(void)
         TEST(plug_cancels_an_unplug_that_was_not_seen),
         TEST(plug_during_an_unplug_that_was_seen_fails),
         TEST(plug_after_ej0_waits_for_the_closing_ost),
-        TEST(plug_after_ej0_waits_no_longer_than_eject_ms),
+        TEST(plug_after_ej0_waits_no_longer_than_eject_timeout_ms),
         TEST(plug_after_ej0_waits_for_the_vcpu_to_turn_off),
         TEST(unplug_raises_remove_and_keeps_the_policy),
         TEST(unplug_is_done_when_ejected_and_off),
         TEST(ej0_before_cpu_off_disables_at_once_and_ejects_when_off),
-        TEST(ej0_without_cpu_off_is_parked_by_force_after_eject_ms),
+        TEST(ej0_without_cpu_off_is_parked_by_force_after_eject_timeout_ms),
         TEST(ost_success_without_ej0_proves_nothing),
         TEST(refusal_keeps_the_vcpu_and_can_be_retried),
         TEST(unplug_of_vcpu_0_fails),

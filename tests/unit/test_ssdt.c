@@ -193,7 +193,7 @@ static void the_ged_has_the_configs_interrupt(void **state)
 
     (void)state;
     config.gic.n_irqs = 512;
-    config.irq = 300;
+    config.event_irq = 300;
     g_autoptr(GBytes) aml = build(&config, VCPUHP_ACPI_AML);
     assert_int_equal(count(aml, "ACPI0013"), 1);
     assert_int_equal(count_bytes(aml, "\x89\x06\x00\x01\x01\x2c\x01\x00\x00\x79\x00", 11), 1);
@@ -213,8 +213,10 @@ static void there_is_no_ged_with_an_external_one_or_nothing_to_plug(void **state
 
 static void names_are_those_of_the_config(void **state)
 {
-    const VcpuhpCallbacks callbacks = {
-        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                       .vcpu_start = test_vcpu_start,
+                                       .vcpu_kick = test_vcpu_kick,
+                                       .irq_set = test_irq_set};
     VcpuhpConfig config = default_config(2, 1);
 
     (void)state;

@@ -66,8 +66,10 @@ static void tables_carry_the_oem_fields_of_the_config(void **state)
 
 static void sizes_are_known_before_building(void **state)
 {
-    const VcpuhpCallbacks callbacks = {
-        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                       .vcpu_start = test_vcpu_start,
+                                       .vcpu_kick = test_vcpu_kick,
+                                       .irq_set = test_irq_set};
 
     (void)state;
     for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
@@ -99,8 +101,10 @@ static void same_config_gives_same_bytes(void **state)
 
 static void what_happens_to_vcpus_changes_no_byte(void **state)
 {
-    const VcpuhpCallbacks callbacks = {
-        .vcpu_start = test_vcpu_start, .vcpu_kick = test_vcpu_kick, .irq_set = test_irq_set};
+    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                       .vcpu_start = test_vcpu_start,
+                                       .vcpu_kick = test_vcpu_kick,
+                                       .irq_set = test_irq_set};
     VcpuhpConfig config = with_nodes(4);
     g_autoptr(Vcpuhp) hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
     g_autoptr(GPtrArray) before = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -108,7 +112,7 @@ static void what_happens_to_vcpus_changes_no_byte(void **state)
     (void)state;
     for (int part = 0; part < N_PARTS; part++)
         g_ptr_array_add(before, vcpuhp_acpi_build(hp, part));
-    assert_true(vcpuhp_plug(hp, 2, 0, NULL, NULL));
+    assert_true(vcpuhp_plug(hp, 2, 0, 0, NULL, NULL));
     for (int part = 0; part < N_PARTS; part++) {
         g_autoptr(GBytes) after = vcpuhp_acpi_build(hp, part);
 

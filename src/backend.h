@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What acts on the world for a context: the VMM's callbacks (callbacks.c), or KVM together with
+ * them (src/kvm/). Functions are called without the lock, unless they say otherwise.
+ */
+#ifndef VCPUHP_SRC_BACKEND_H
+#define VCPUHP_SRC_BACKEND_H
+
+#include <vcpuhp/vcpuhp.h>
+
+typedef struct Backend {
+    /* Make a vCPU that is off ready to run from entry, and get a thread for it. If it fails,
+     * vcpu_off follows. */
+    bool (*vcpu_start)(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+    /* The vCPU's thread will not run it any more. */
+    void (*vcpu_off)(void *data, uint32_t vcpu);
+    /* Make the vCPU's thread leave the guest. The vCPU may have parked in the meantime. */
+    void (*vcpu_kick)(void *data, uint32_t vcpu);
+    /* Set the level of the event interrupt's line: with the lock held, so it waits for nobody … */
+    bool (*irq_set_locked)(void *data, bool level, GError **error);
+    /* … or without it. One of the two is NULL (line.c). */
+    void (*irq_set)(void *data, bool level);
+    /* All vCPUs are off: give vCPUs and interrupt controller the state that they had at boot. */
+    bool (*reset)(void *data, GError **error);
+    void (*free)(void *data);
+} Backend;
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The event interrupt's line, and how its level reaches the interrupt controller in the right order
+ * while several threads change it.
+ */
+#ifndef VCPUHP_SRC_LINE_H
+#define VCPUHP_SRC_LINE_H
+
+#include <vcpuhp/vcpuhp.h>
+
+#include "backend.h"
+#include "slots.h"
+
+typedef struct Line {
+    bool level;   /* as the interrupt controller last had it */
+    gint changes; /* changes that line_deliver() has not delivered yet */
+} Line;
+
+/*
+ * The level may have changed. With the lock held, and for a backend that can set the line then.
+ * This keeps the order by itself, and a guest that takes the last event resumes with a low line.
+ * Returns false, with error set, if the backend fails.
+ */
+bool line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
+                     const Backend *backend, void *data, GError **error);
+
+/*
+ * The same, without the lock, for a backend whose irq_set may take locks of the VMM's: a VMM that
+ * holds such a lock may be waiting for ours.
+ */
+void line_deliver(Line *line, Slots *slots, VcpuhpCounters *counters, const Backend *backend,
+                  void *data);
+
+#endif
