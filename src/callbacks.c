@@ -52,7 +52,7 @@ static void free_nothing(void *data)
 const Backend *callbacks_backend(const VcpuhpCallbacks *callbacks)
 {
     static const Backend with_line = {WITHOUT_LINE, .irq_set = irq_set};
-    /* vcpuhp_kvm_setup() is still to come. */
+    /* Until vcpuhp_kvm_setup(); vcpuhp_start() refuses to start without a line. */
     static const Backend without_line = {WITHOUT_LINE};
 
     return callbacks->irq_set ? &with_line : &without_line;

@@ -76,7 +76,7 @@ static G_GNUC_NO_INLINE void kick(Vcpuhp *hp, const uint64_t *kicks)
 
 static void leave(Vcpuhp *hp, const Effects *fx);
 
-/* The backend lets go of the vCPU first: once the slot is off, another vCPU may turn it on. */
+/* The backend comes first: as soon as the slot is off, another vCPU may turn the vCPU on. */
 static void turn_off(Vcpuhp *hp, uint32_t vcpu)
 {
     Effects fx;
@@ -227,8 +227,8 @@ void vcpuhp_dispatch(Vcpuhp *hp)
     int64_t now;
     bool done;
 
-    /* Only to make it unreadable. What is due is found in the slots, and by a clock that is read
-     * later: a deadline between the two would be consumed here and not be found due. */
+    /* This only makes the fd unreadable. The slots know what is due. The clock is read afterwards:
+     * otherwise a deadline between the two would be consumed here, and not be found due. */
     if (read(hp->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return;
     now = g_get_monotonic_time();

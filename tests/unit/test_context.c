@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The doors, as a VMM without the KVM part uses them: public functions and callbacks only. */
+/* Public functions and callbacks, as a VMM that does not use KVM sees them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -408,7 +408,7 @@ static gpointer hammer(gpointer opaque)
     return NULL;
 }
 
-/* The line ends at what the slots say, whoever delivered last. */
+/* The line ends at the level that the slots have, whichever thread was the last. */
 static void interrupt_is_right_after_a_race(void **state)
 {
     Fixture *f = *state;
@@ -432,7 +432,7 @@ static int set_up_silent(void **state)
     Fixture *f;
     VcpuhpConfig config;
 
-    /* The event callback isn't made for several threads at once. */
+    /* The event callback above is not thread-safe. */
     silent.event = NULL;
     set_up(state);
     f = *state;

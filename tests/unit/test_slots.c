@@ -10,7 +10,7 @@
 #define RETRY_US (30000 * 1000)
 #define EJECT_US (30000 * 1000)
 
-/* Four vCPUs: 0 enabled for good, 1 enabled and removable, 2 and 3 disabled. */
+/* Four vCPUs: 0 enabled permanently, 1 enabled and removable, 2 and 3 disabled. */
 typedef struct Fixture {
     Config config;
     Slots slots;
