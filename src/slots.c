@@ -206,9 +206,9 @@ static void undo_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Eff
     Slot *slot = &slots->table[vcpu];
 
     if (slot->request_state == VCPUHP_REQUEST_RAISED) {
-        if (slot->request_kind == VCPUHP_REQUEST_PLUG)
-            clear_status(slots, vcpu, SLOT_ENABLED | SLOT_FW_REMOVE, fx);
         clear_status(slots, vcpu, event_bit(slot), fx);
+        if (slot->request_kind == VCPUHP_REQUEST_PLUG)
+            clear_status(slots, vcpu, SLOT_ENABLED, fx);
     }
     end_request(slots, vcpu, outcome, fx);
 }
@@ -766,10 +766,10 @@ OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx)
         return ON_ALREADY;
     if (slot->power == VCPUHP_POWER_ON_PENDING)
         return ON_PENDING;
-    if (entry->address % 4)
-        return ON_BAD_ADDRESS;
     if (!slots_can_start(slots))
         return ON_STOPPED;
+    if (entry->address % 4)
+        return ON_BAD_ADDRESS;
     slot->power = VCPUHP_POWER_ON_PENDING;
     slot->entry = *entry;
     slot->observed = true;

@@ -53,14 +53,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-G_BEGIN_DECLS
+#include <vcpuhp/version.h>
 
-#if defined(VCPUHP_BUILDING)
-#define VCPUHP_API __attribute__((visibility("default")))
-#else
-/** Marks a function that the library exports. */
-#define VCPUHP_API
-#endif
+G_BEGIN_DECLS
 
 /** The most possible vCPUs of a machine, which is the limit of KVM's vGICv3. */
 #define VCPUHP_MAX_VCPUS 512

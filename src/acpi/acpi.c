@@ -60,6 +60,7 @@ static GByteArray *piece(const Config *config, AppendFunc *append)
     return to;
 }
 
+/* NULL: there is no such part. */
 static GByteArray *build(const Config *config, VcpuhpAcpiPart part)
 {
     switch (part) {
@@ -78,19 +79,21 @@ static GByteArray *build(const Config *config, VcpuhpAcpiPart part)
     case VCPUHP_ACPI_AML:
         return piece(config, cpus_aml);
     }
-    g_return_val_if_reached(NULL);
+    return NULL;
 }
 
 GBytes *vcpuhp_acpi_build(const Vcpuhp *hp, VcpuhpAcpiPart part)
 {
-    return g_byte_array_free_to_bytes(build(&hp->config, part));
+    GByteArray *built = build(&hp->config, part);
+
+    return built ? g_byte_array_free_to_bytes(built) : NULL;
 }
 
 gsize vcpuhp_acpi_size(const Vcpuhp *hp, VcpuhpAcpiPart part)
 {
     g_autoptr(GByteArray) built = build(&hp->config, part);
 
-    return built->len;
+    return built ? built->len : 0;
 }
 
 const char *vcpuhp_acpi_scan_method(const Vcpuhp *hp)

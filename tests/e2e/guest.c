@@ -132,8 +132,7 @@ static void pump(Guest *guest)
     }
 }
 
-/* Wait for a text on the console; behind it goes on what is waited for next. Returns where it is.
- */
+/* Wait for a text on the console. Returns where it is; the next wait looks behind it. */
 static gsize wait_console(Guest *guest, const char *text)
 {
     gint64 deadline = g_get_monotonic_time() + TIMEOUT_US;

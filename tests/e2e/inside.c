@@ -28,8 +28,7 @@ static int fail(const char *what)
     return 1;
 }
 
-/* --- kexec. Debian's arm64 kernels have kexec_load(2) only, which leaves all the work to us. ---
- */
+/* --- kexec. Debian's arm64 kernels have kexec_load(2) only, which leaves all the work to us --- */
 
 /* Beyond what minivmm loads, and within its smallest RAM. */
 #define KEXEC_BASE 0x50000000

@@ -474,7 +474,7 @@ static void r15_eject_clears_all_of_the_slots_bits(void **state)
     raise_both(f, 2);
     w32(f, 0x0, 2);
     w8(f, 0x4, 0x10);
-    assert_int_equal(status_of(f, 2), 0x17);
+    assert_int_equal(status_of(f, 2), 0x15);
     w8(f, 0x4, 0x08);
     assert_int_equal(status_of(f, 2), 0x00);
     assert_int_equal(f->slots.n_raised, 0);

@@ -896,10 +896,412 @@ static void a_slot_takes_little_memory(void **state)
     assert_true(sizeof(Slot) <= 128);
 }
 
+/* --- True outcomes --- */
+
+static void unplug_that_root_overtook_is_not_undone_by_a_plug(void **state)
+{
+    Fixture *f = *state;
+    uint32_t id;
+    g_autoptr(GError) error = NULL;
+
+    run(f, 1);
+    unplug(f, 1);
+    id = f->id;
+    eject(f, 1);
+    assert_plug_fails(f, 1, VCPUHP_ERROR_PENDING);
+    assert_false(slots_cancel(&f->slots, id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+    off(f, 1);
+    assert_ended(f, id, VCPUHP_OUTCOME_DONE);
+}
+
+static void unplug_that_a_force_overtook_is_not_undone_by_a_plug(void **state)
+{
+    Fixture *f = *state;
+    uint32_t id;
+
+    run(f, 1);
+    unplug(f, 1);
+    id = f->id;
+    effects_init(&f->fx);
+    assert_true(slots_force(&f->slots, 1, &f->fx, NULL));
+    assert_plug_fails(f, 1, VCPUHP_ERROR_PENDING);
+    off(f, 1);
+    assert_ended(f, id, VCPUHP_OUTCOME_DONE);
+}
+
+static void unplug_that_undoes_a_held_plug_is_done_when_the_vcpu_is_off(void **state)
+{
+    Fixture *f = *state;
+    uint32_t held;
+
+    run(f, 1);
+    eject(f, 1);
+    plug(f, 1);
+    held = f->id;
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    unplug(f, 1);
+    assert_ended(f, held, VCPUHP_OUTCOME_CANCELLED);
+    assert_int_equal(query(f, 1).request, f->id);
+    off(f, 1);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_int_equal(status(f, 1), 0);
+}
+
+static void refused_unplug_is_not_asked_any_more(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, RETRY_US);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+    assert_true(f->fx.irq);
+}
+
+static void plug_whose_eject_the_firmware_has_is_not_undone(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 2, f->now, &f->fx);
+    assert_false(slots_cancel(&f->slots, f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+    eject(f, 2);
+    assert_int_equal(status(f, 2), 0);
+}
+
+static void firmware_remove_takes_the_insert(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 2, f->now, &f->fx);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_FW_REMOVE);
+    assert_true(f->fx.irq);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_SEEN)->request, f->id);
+}
+
+static void insert_is_not_raised_while_the_firmware_has_to_eject(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 2, f->now, &f->fx);
+    assert_true(slots_repeat(&f->slots, f->id, &f->fx, NULL));
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_FW_REMOVE);
+    expire(f, RETRY_US);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_FW_REMOVE);
+    assert_int_equal(f->slots.wake, 0);
+    reset(f);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_FW_REMOVE);
+    eject(f, 2);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void request_in_progress_is_not_raised_again_by_time(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, RETRY_US);
+    ost(f, 1, 3, 0x84);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+    assert_int_equal(f->slots.table[1].retry_at, 0);
+    expire(f, 10 * RETRY_US);
+    assert_int_equal(status(f, 1), SLOT_ENABLED);
+}
+
+static void new_ospm_is_told_of_what_the_last_one_took(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x84);
+    effects_init(&f->fx);
+    slots_read_enabled(&f->slots, 0, &f->fx);
+    assert_true(f->fx.irq);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+}
+
+static void eject_of_a_forced_vcpu_holds_the_next_plug_until_it_is_closed(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    assert_true(slots_force(&f->slots, 1, &f->fx, NULL));
+    eject(f, 1);
+    assert_null(find_event(f, VCPUHP_EVENT_DISABLED));
+    plug(f, 1);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    ost(f, 1, 3, 0);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_RAISED);
+}
+
+static void repeated_ejects_do_not_extend_the_hold(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    plug(f, 1);
+    f->now += EJECT_US / 2;
+    eject(f, 1);
+    expire(f, EJECT_US / 2);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_RAISED);
+}
+
+static void ost_of_an_eject_that_the_guest_began_answers_no_request(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 0x103, 0x82);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->request, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    assert_int_equal(query(f, 1).request, f->id);
+}
+
+static void ids_skip_open_requests_when_they_wrap(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    assert_int_equal(f->id, 1);
+    f->slots.last_request = UINT32_MAX;
+    plug(f, 3);
+    assert_int_equal(f->id, 2);
+}
+
+static void events_are_numbered_in_the_order_of_the_changes(void **state)
+{
+    Fixture *f = *state;
+    uint64_t last;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    last = find_event(f, VCPUHP_EVENT_SEEN)->sequence;
+    assert_int_equal(last, 1);
+    ost(f, 2, 1, 0);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->sequence, last + 1);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_ENDED)->sequence, last + 2);
+}
+
+/* --- VCPUHP_UNTIL_ON --- */
+
+static void plug_until_on(Fixture *f, uint32_t vcpu, uint32_t timeout_ms)
+{
+    effects_init(&f->fx);
+    assert_true(
+        slots_plug(&f->slots, vcpu, VCPUHP_UNTIL_ON, timeout_ms, f->now, &f->id, &f->fx, NULL));
+}
+
+static void plug_until_on_is_done_when_the_vcpu_runs(void **state)
+{
+    Fixture *f = *state;
+
+    plug_until_on(f, 2, 0);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+    assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->request, f->id);
+    run(f, 2);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void plug_until_on_that_succeeded_is_not_raised_again_but_times_out(void **state)
+{
+    Fixture *f = *state;
+
+    plug_until_on(f, 2, 100 * 1000);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0);
+    expire(f, RETRY_US);
+    assert_int_equal(status(f, 2), SLOT_ENABLED);
+    expire(f, 100 * 1000 * (int64_t)1000);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_TIMED_OUT);
+    assert_int_equal(status(f, 2), SLOT_ENABLED);
+}
+
+static void plug_until_on_is_refused_by_ost(void **state)
+{
+    Fixture *f = *state;
+
+    plug_until_on(f, 2, 0);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0x81);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void plug_until_on_in_place_of_an_unplug_waits_for_the_vcpu_too(void **state)
+{
+    Fixture *f = *state;
+    uint32_t unplugged;
+
+    unplug(f, 1);
+    unplugged = f->id;
+    plug_until_on(f, 1, 0);
+    assert_ended(f, unplugged, VCPUHP_OUTCOME_CANCELLED);
+    assert_int_equal(query(f, 1).request, f->id);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+    unplug(f, 1); /* which must not undo what was enabled before */
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+}
+
+static void unknown_flags_are_refused(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    effects_init(&f->fx);
+    assert_false(slots_plug(&f->slots, 2, 2, 0, f->now, &f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
+    g_clear_error(&error);
+    assert_false(slots_unplug(&f->slots, 1, VCPUHP_UNTIL_ON, 0, f->now, &f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
+    assert_int_equal(f->fx.n_events, 0);
+}
+
+/* --- Stops --- */
+
+static void stop(Fixture *f)
+{
+    effects_init(&f->fx);
+    slots_stop(&f->slots, &f->fx);
+}
+
+static void stops_before_stopped_share_it(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 0);
+    stop(f);
+    stop(f);
+    assert_null(find_event(f, VCPUHP_EVENT_STOPPED));
+    off(f, 0);
+    assert_non_null(find_event(f, VCPUHP_EVENT_STOPPED));
+    reset(f);
+    assert_int_equal(on(f, 0), ON_GRANTED);
+}
+
+static void stop_after_stopped_outlives_the_reset(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 0);
+    stop(f);
+    off(f, 0);
+    stop(f);
+    assert_non_null(find_event(f, VCPUHP_EVENT_STOPPED));
+    reset(f);
+    assert_int_equal(on(f, 0), ON_STOPPED);
+    reset(f);
+    assert_int_equal(on(f, 0), ON_GRANTED);
+}
+
+static void stop_during_a_reset_outlives_it(void **state)
+{
+    Fixture *f = *state;
+
+    assert_true(slots_reset_begin(&f->slots, NULL));
+    assert_int_equal(on(f, 0), ON_STOPPED);
+    stop(f);
+    slots_reset_end(&f->slots, true, &f->fx);
+    assert_int_equal(on(f, 0), ON_STOPPED);
+}
+
+static void reset_that_failed_must_be_repeated(void **state)
+{
+    Fixture *f = *state;
+
+    stop(f);
+    assert_true(slots_reset_begin(&f->slots, NULL));
+    slots_reset_end(&f->slots, false, &f->fx);
+    assert_int_equal(on(f, 0), ON_STOPPED);
+    reset(f);
+    assert_int_equal(on(f, 0), ON_GRANTED);
+}
+
+static void resets_do_not_overlap(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    assert_true(slots_reset_begin(&f->slots, NULL));
+    assert_false(slots_reset_begin(&f->slots, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
+}
+
+/* --- Mistakes of the VMM --- */
+
+static void enter_of_a_vcpu_that_is_not_pending_has_no_effect(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 0);
+    effects_init(&f->fx);
+    assert_false(slots_enter(&f->slots, 0, &f->fx));
+    assert_false(slots_enter(&f->slots, 1, &f->fx));
+    assert_int_equal(f->fx.off, -1);
+    assert_int_equal(f->fx.n_events, 0);
+    assert_int_equal(f->slots.n_running, 1);
+    assert_false(slots_reset_begin(&f->slots, NULL));
+}
+
+static void end_of_the_context_cancels_every_request(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    plug(f, 3);
+    effects_init(&f->fx);
+    assert_true(slots_end_requests(&f->slots, &f->fx));
+    assert_ended(f, f->id, VCPUHP_OUTCOME_CANCELLED);
+    assert_int_equal(f->fx.n_events, 2);
+    assert_true(slots_end_requests(&f->slots, &f->fx));
+    assert_int_equal(f->fx.n_events, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(unplug_that_root_overtook_is_not_undone_by_a_plug),
+        TEST(unplug_that_a_force_overtook_is_not_undone_by_a_plug),
+        TEST(unplug_that_undoes_a_held_plug_is_done_when_the_vcpu_is_off),
+        TEST(refused_unplug_is_not_asked_any_more),
+        TEST(plug_whose_eject_the_firmware_has_is_not_undone),
+        TEST(firmware_remove_takes_the_insert),
+        TEST(insert_is_not_raised_while_the_firmware_has_to_eject),
+        TEST(request_in_progress_is_not_raised_again_by_time),
+        TEST(new_ospm_is_told_of_what_the_last_one_took),
+        TEST(eject_of_a_forced_vcpu_holds_the_next_plug_until_it_is_closed),
+        TEST(repeated_ejects_do_not_extend_the_hold),
+        TEST(ost_of_an_eject_that_the_guest_began_answers_no_request),
+        TEST(ids_skip_open_requests_when_they_wrap),
+        TEST(events_are_numbered_in_the_order_of_the_changes),
+        TEST(plug_until_on_is_done_when_the_vcpu_runs),
+        TEST(plug_until_on_that_succeeded_is_not_raised_again_but_times_out),
+        TEST(plug_until_on_is_refused_by_ost),
+        TEST(plug_until_on_in_place_of_an_unplug_waits_for_the_vcpu_too),
+        TEST(unknown_flags_are_refused),
+        TEST(stops_before_stopped_share_it),
+        TEST(stop_after_stopped_outlives_the_reset),
+        TEST(stop_during_a_reset_outlives_it),
+        TEST(reset_that_failed_must_be_repeated),
+        TEST(resets_do_not_overlap),
+        TEST(enter_of_a_vcpu_that_is_not_pending_has_no_effect),
+        TEST(end_of_the_context_cancels_every_request),
         TEST(plug_enables_and_raises_insert),
         TEST(plug_is_done_when_ost_reports_success),
         TEST(plug_is_done_when_the_vcpu_runs),

@@ -8,9 +8,11 @@
  *                             with big-endian data accesses
  *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; answers both X0
  *     off CPU                 that vCPU turns itself off
- *     all X1 X2 X3            every PSCI call, by HVC and SMC, but those that end the machine or
- * the caller; answers what wasn't NOT_SUPPORTED, a call a line entry CPU               what that
- * vCPU found in its registers read SIZE ADDRESS       answers the value write SIZE ADDRESS VALUE
+ *     all X1 X2 X3            every PSCI call, by HVC and SMC, except those that end the machine or
+ *                             the caller; answers a line for each that wasn't NOT_SUPPORTED
+ *     entry CPU               what that vCPU found in its registers
+ *     read SIZE ADDRESS       answers the value
+ *     write SIZE ADDRESS VALUE
  *     pends INTID             whether that interrupt is pending
  *     poweroff
  *
