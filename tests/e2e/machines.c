@@ -67,8 +67,8 @@ static unsigned cluster_of(const Machine *m, unsigned vcpu)
     return core_of(m, vcpu) / (m->topology.cores ? m->topology.cores : m->n_vcpus);
 }
 
-/* Linux numbers nodes in the order of the SRAT. As that order is ascending, the numbers are those of
- * the config. */
+/* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the
+ * config's. */
 static unsigned node_of(const Machine *m, unsigned vcpu)
 {
     return vcpu / (m->n_vcpus / m->n_nodes);
@@ -145,7 +145,7 @@ static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
     return g_ascii_strtoll(id, NULL, 10);
 }
 
-/* Linux chooses the numbers. They are equal if and only if the places are. */
+/* The numbers themselves are up to Linux; they are the same where the place is. */
 static void assert_same_ids_in_same_places(const Run *run, unsigned a, unsigned b)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(levels); i++) {
