@@ -4,7 +4,7 @@
  * that is called aml where they are used.
  *
  *     Method ("CEJ0", 1, NotSerialized) {              Method (CEJ0, 1, NotSerialized) {
- *         Store(STA_DISABLED, Index("STAB", Arg0));        Store (0x0D, Index (STAB, Arg0))
+ *         Store(0, Index("STAB", Arg0));                   Store (0, Index (STAB, Arg0))
  *     }                                                }
  *
  * Blocks are followed by braces. A term may be an integer, a string, which is an object's name or
