@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * instructions OPERATION N_VCPUS COUNT: does one thing COUNT times, for an instruction counter that
- * counts while the library is at it. Two runs with different COUNTs give what one time costs, free
- * of the dynamic linker's share. ../bench runs it.
+ * instructions OPERATION N_VCPUS COUNT: carries out an operation COUNT times below an instruction
+ * counter. The difference between two runs with different COUNTs is the cost of the operation
+ * without that of the program's start. ../bench runs it.
  *
- * The callbacks do nothing, and there is no KVM: what is counted is the library's part.
+ * The callbacks do nothing, and there is no KVM: only the library's part is counted.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <vcpuhp/acpi.h>
-#include <vcpuhp/regs.h>
 #include <vcpuhp/psci.h>
+#include <vcpuhp/regs.h>
 
 /* docs/register-block.md */
 #define REG_STATUS  0x04
@@ -20,8 +20,6 @@
 #define REG_OST     0x20
 #define REG_EJECT   0x28
 #define REG_ENABLED 0x40
-#define OST_INSERT  (1ULL << 16)
-#define OST_EJECT   (3ULL << 16)
 
 static bool on_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque)
 {
@@ -79,17 +77,22 @@ static void write_register(Vcpuhp *hp, uint64_t offset, uint64_t value)
     vcpuhp_regs_write(hp, offset, &value, sizeof(value));
 }
 
-/* What a guest does for a plug and an unplug, with the requests in between. */
+static void write_ost(Vcpuhp *hp, uint32_t vcpu, uint64_t source, uint64_t status)
+{
+    write_register(hp, REG_OST, status << 32 | source << 16 | vcpu);
+}
+
+/* A plug and an unplug, and what a guest does for them. */
 static void cycle(Vcpuhp *hp, uint32_t vcpu)
 {
     vcpuhp_plug(hp, vcpu, 0, 0, NULL, NULL);
     read_event(hp, vcpu);
-    write_register(hp, REG_OST, vcpu | OST_INSERT);
+    write_ost(hp, vcpu, VCPUHP_OST_SOURCE_DEVICE_CHECK, VCPUHP_OST_SUCCESS);
     vcpuhp_unplug(hp, vcpu, 0, 0, NULL, NULL);
     read_event(hp, vcpu);
-    write_register(hp, REG_OST, vcpu | OST_EJECT | 0x84ULL << 32);
+    write_ost(hp, vcpu, VCPUHP_OST_SOURCE_EJECT_REQUEST, VCPUHP_OST_EJECT_IN_PROGRESS);
     write_register(hp, REG_EJECT, vcpu);
-    write_register(hp, REG_OST, vcpu | OST_EJECT);
+    write_ost(hp, vcpu, VCPUHP_OST_SOURCE_EJECT_REQUEST, VCPUHP_OST_SUCCESS);
 }
 
 static uint64_t mpidr(uint32_t vcpu)
@@ -99,16 +102,16 @@ static uint64_t mpidr(uint32_t vcpu)
 
 static void cpu_on_denied(Vcpuhp *hp, uint32_t vcpu)
 {
-    VcpuhpPsciCall call = {.x = {0xc4000003, mpidr(vcpu), 0x1000, 0}};
+    uint64_t x[4] = {0xc4000003, mpidr(vcpu), 0x1000, 0};
 
-    vcpuhp_psci_call(hp, 0, &call);
+    vcpuhp_psci_call(hp, 0, x, false);
 }
 
 static void affinity_info(Vcpuhp *hp, uint32_t vcpu)
 {
-    VcpuhpPsciCall call = {.x = {0xc4000004, mpidr(vcpu), 0, 0}};
+    uint64_t x[4] = {0xc4000004, mpidr(vcpu), 0, 0};
 
-    vcpuhp_psci_call(hp, 0, &call);
+    vcpuhp_psci_call(hp, 0, x, false);
 }
 
 static const struct {
@@ -124,18 +127,31 @@ static const struct {
     {"affinity_info", affinity_info},
 };
 
+/* A machine whose vCPU 0 runs, as calls of PSCI require. */
+static Vcpuhp *start_machine(uint32_t n_vcpus)
+{
+    static const VcpuhpCallbacks callbacks = {sizeof(VcpuhpCallbacks), on_start, on_kick, on_irq,
+                                              on_event};
+    const VcpuhpEntry entry = {.size = sizeof(entry), .address = 0x1000};
+    g_autoptr(Vcpuhp) hp = NULL;
+    VcpuhpConfig config;
+
+    vcpuhp_config_init(&config, n_vcpus, 1);
+    hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+    if (hp && vcpuhp_start(hp, &entry, NULL) && vcpuhp_vcpu_enter(hp, 0))
+        return g_steal_pointer(&hp);
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
-    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), on_start, on_kick, on_irq, on_event};
-    VcpuhpConfig config;
     uint32_t n_vcpus;
     Vcpuhp *hp;
 
     if (argc != 4)
         return 2;
     n_vcpus = atoi(argv[2]);
-    vcpuhp_config_init(&config, n_vcpus, 1);
-    hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+    hp = start_machine(n_vcpus);
     if (!hp)
         return 2;
     for (gsize i = 0; i < G_N_ELEMENTS(operations); i++) {

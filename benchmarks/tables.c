@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tables of 512 possible vCPUs take to build, and what a vCPU adds to them. */
+/* The time to build the tables of 512 possible vCPUs, and the bytes that a vCPU adds to them. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +22,8 @@ static const uint32_t nodes[VCPUHP_MAX_VCPUS];
 
 static Vcpuhp *new_machine(uint32_t n_vcpus, bool numa)
 {
-    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
+    static const VcpuhpCallbacks callbacks = {
+        .size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
     VcpuhpConfig config;
 
     vcpuhp_config_init(&config, n_vcpus, 1);

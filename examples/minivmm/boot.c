@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loads a Linux kernel and its initramfs, and hands over as UEFI's stub loader would, without any
- * firmware: the kernel finds in the device tree's /chosen an EFI system table and memory map
- * (Linux, Documentation/arch/arm/uefi.rst), and in the system table the ACPI tables. A device
- * tree that has nothing but /chosen makes it use ACPI.
+ * Loads a Linux kernel and its initramfs without firmware, with what the kernel's EFI stub would
+ * pass on: the device tree's /chosen names an EFI system table and a memory map (Linux,
+ * Documentation/arch/arm/uefi.rst), and the system table names the ACPI tables. Linux uses ACPI if
+ * the device tree has no other node than /chosen.
  */
 #include "machine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libfdt.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -110,9 +111,9 @@ static Efi build_efi(const Machine *m)
     const uint64_t memreserve[2] = {0};
     const EfiConfigTable tables[] = {
         {guid_acpi_20, tables_build(m, &arena)},
-        /* No runtime services: without this table Linux would call them. */
+        /* It says that there are no runtime services. Without it Linux would call them. */
         {guid_rt_properties, arena_put(&arena, &rt_properties, sizeof(rt_properties))},
-        /* Where Linux notes what must outlive a kexec: an ITS's tables. */
+        /* Linux records here what a kexec must preserve: an ITS's tables. */
         {guid_linux_memreserve, arena_put(&arena, memreserve, sizeof(memreserve))},
     };
     const EfiSystemTable system_table = {
@@ -123,7 +124,7 @@ static Efi build_efi(const Machine *m)
         .n_tables = G_N_ELEMENTS(tables),
         .tables = arena_put(&arena, tables, sizeof(tables)),
     };
-    /* The tables lie in memory that Linux maps and keeps, but doesn't use. MMIO isn't listed. */
+    /* The tables are in memory that Linux keeps and does not use otherwise. MMIO is not listed. */
     const EfiMemory map[] = {
         {EFI_ACPI_RECLAIM, 0, FIRMWARE_BASE, 0, FIRMWARE_SIZE / EFI_PAGE, EFI_MEMORY_WB},
         {EFI_CONVENTIONAL, 0, FDT_BASE, 0, (m->ram_size - FIRMWARE_SIZE) / EFI_PAGE, EFI_MEMORY_WB},
@@ -138,7 +139,7 @@ static Efi build_efi(const Machine *m)
 
 /* --- Device tree --- */
 
-/* The first error of libfdt's stays, and nothing is done after it. */
+/* Keeps libfdt's first error, after which no further call is made. */
 typedef struct Fdt {
     void *data;
     int error;
@@ -180,7 +181,7 @@ static void build_acpi(const Machine *m, Fdt *fdt, Range initrd)
     FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-size", efi.map_size));
     FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-size", sizeof(EfiMemory)));
     FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-ver", 1));
-    /* Debian's and Ubuntu's kernels drop the whole hand-over without it. 2: disabled. */
+    /* Without it, Debian's and Ubuntu's kernels ignore the EFI system table. 2: disabled. */
     FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-secure-boot", 2));
     FDT(fdt, fdt_end_node(fdt->data));
 }
@@ -206,7 +207,7 @@ static void add_memory(const Machine *m, Fdt *fdt)
         char name[32];
 
         machine_node_ram(m, i, &base, &size);
-        g_snprintf(name, sizeof(name), "memory@%" G_GINT64_MODIFIER "x", base);
+        g_snprintf(name, sizeof(name), "memory@%" PRIx64, base);
         FDT(fdt, fdt_begin_node(fdt->data, name));
         FDT(fdt, fdt_property_string(fdt->data, "device_type", "memory"));
         CELLS(fdt, "reg", U64_CELLS(base), U64_CELLS(size));
@@ -279,7 +280,7 @@ typedef struct KernelHeader { /* Linux, Documentation/arch/arm64/booting.rst */
     uint32_t pe_header;
 } KernelHeader;
 
-/* More than any kernel has, so that addresses made of what the file says don't wrap. */
+/* More than any kernel's size, so that addresses computed from the file's header do not wrap. */
 #define KERNEL_MAX UINT64_C(0x100000000)
 
 static bool check_room(const Machine *m, const char *what, uint64_t end, GError **error)
@@ -287,9 +288,8 @@ static bool check_room(const Machine *m, const char *what, uint64_t end, GError 
     if (end <= RAM_BASE + m->ram_size)
         return true;
     g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSPC,
-                "--mem is %" G_GUINT64_FORMAT " MiB, not %" G_GUINT64_FORMAT
-                " or more, as the %s needs",
-                m->ram_size / MIB, (end - RAM_BASE + MIB - 1) / MIB, what);
+                "--mem is %" PRIu64 " MiB, but the %s needs %" PRIu64 " or more", m->ram_size / MIB,
+                what, (end - RAM_BASE + MIB - 1) / MIB);
     return false;
 }
 
@@ -302,8 +302,8 @@ static bool load_kernel(const Machine *m, Range *ret_range, GError **error)
     if (size < sizeof(*header) || memcmp(header->magic, "ARM\x64", 4) || !header->image_size ||
         header->image_size > KERNEL_MAX || header->text_offset > KERNEL_MAX) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                    "--kernel: the file is no plain arm64 Image of Linux 3.17 or newer (a "
-                    "compressed one has to be unpacked first)");
+                    "--kernel: the file is not an arm64 Image of Linux 3.17 or newer (a "
+                    "compressed one must be unpacked first)");
         return false;
     }
     ret_range->start = KERNEL_BASE + header->text_offset;
@@ -331,8 +331,8 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
 {
     Range kernel, initrd;
 
-    /* At a reboot this takes the pages from the guest, too: it begins with its caches off, and KVM
-     * cleans caches to memory for it when it maps a page anew. */
+    /* The guest begins with its caches off, and KVM cleans a page to memory only when it maps it.
+     * So at a reboot all pages are dropped, to be mapped again. */
     if (madvise(m->ram, m->ram_size, MADV_DONTNEED) < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "RAM: madvise: %s",
                     g_strerror(errno));
@@ -341,6 +341,7 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
     if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
         !build_fdt(m, initrd, error))
         return false;
-    *ret_entry = (VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = kernel.start, .context = FDT_BASE};
+    *ret_entry =
+        (VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = kernel.start, .context = FDT_BASE};
     return true;
 }

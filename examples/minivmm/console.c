@@ -22,11 +22,11 @@ struct Console {
     int in, out;                 /* -1: not connected */
     guint in_source, out_source; /* 0: not watched */
     guint listen_source;
-    gint awake; /* atomic: console_update() is under way */
+    gint awake; /* atomic: on_wake() is queued */
     uint8_t output[4096];
     gsize n_output;
-    GString *command;        /* being typed after Ctrl-A; NULL: typing goes to the guest */
-    struct termios terminal; /* as it was */
+    GString *command;        /* being typed after Ctrl-A; NULL: input goes to the guest */
+    struct termios terminal; /* the settings to restore */
     bool is_terminal;
 };
 
@@ -70,7 +70,8 @@ static void terminal_raw(Console *console)
 
     if (!console->is_terminal)
         return;
-    /* The guest's terminal driver echoes and edits; "\n" in output still gets its "\r". */
+    /* The guest's terminal driver echoes and edits. Output is still processed: "\n" gets its
+     * "\r". */
     raw.c_iflag &= ~(ICRNL | IXON);
     raw.c_lflag &= ~(ECHO | ICANON | ISIG | IEXTEN);
     raw.c_cc[VMIN] = 1;
@@ -129,7 +130,7 @@ static gboolean on_input(int fd, GIOCondition condition G_GNUC_UNUSED, gpointer 
     gsize room = uart_room(console->m->uart), len = 0;
     ssize_t n;
 
-    if (!room) { /* until the guest has read some, and the serial port calls console_wake() */
+    if (!room) { /* The serial port calls console_wake() when the guest has read some. */
         console->in_source = 0;
         return G_SOURCE_REMOVE;
     }
@@ -141,7 +142,7 @@ static gboolean on_input(int fd, GIOCondition condition G_GNUC_UNUSED, gpointer 
         if (console->path)
             hang_up(console);
         else
-            console->in = -1; /* output still goes somewhere */
+            console->in = -1; /* standard output is still open */
         return G_SOURCE_REMOVE;
     }
     for (ssize_t i = 0; i < n; i++) {
@@ -156,7 +157,7 @@ static gboolean on_input(int fd, GIOCondition condition G_GNUC_UNUSED, gpointer 
     return G_SOURCE_CONTINUE;
 }
 
-/* Returns false when there is nothing left to write, or nobody to write to. */
+/* Returns false if nothing is left to write, or the other end has hung up. */
 static bool write_output(Console *console)
 {
     ssize_t n;
@@ -221,7 +222,7 @@ static gboolean on_connect(int fd, GIOCondition condition G_GNUC_UNUSED, gpointe
 
     if (client < 0)
         return G_SOURCE_CONTINUE;
-    if (console->in >= 0) { /* a serial line has two ends */
+    if (console->in >= 0) { /* one client at a time */
         close(client);
         return G_SOURCE_CONTINUE;
     }
@@ -260,7 +261,7 @@ void console_free(Console *console)
 {
     if (!console)
         return;
-    /* What the guest said last, if somebody still reads it. */
+    /* Write the guest's last output, for at most a second. */
     while (console->out >= 0 && poll(&(struct pollfd){console->out, POLLOUT, 0}, 1, 1000) > 0 &&
            write_output(console))
         ;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * minivmm: a small VMM for arm64 Linux guests on KVM, to copy from. It uses libvcpuhp's public
- * headers only.
+ * minivmm: a small VMM for arm64 Linux guests on KVM, as an example for VMM authors. It uses
+ * libvcpuhp's public headers only.
  *
- *     main.c     options, the order in which the machine is set up, its power
- *     vcpu.c     vCPU threads, and the exits that are not the library's
- *     boot.c     loads kernel and initramfs; hands over as UEFI would
- *     tables.c   the ACPI tables that are the VMM's own
+ *     main.c     options, the order of the set-up, power of the machine
+ *     vcpu.c     vCPU threads, and the exits that the library does not serve
+ *     own.c      --own-vcpus: vCPUs and vGIC that the VMM creates and lends to the library
+ *     boot.c     loads kernel and initramfs, and describes the machine to the kernel as UEFI does
+ *     tables.c   the ACPI tables that the VMM builds itself
  *     uart.c     the guest's serial port
- *     console.c  what the serial port is connected to
+ *     console.c  the host's end of the serial port
  *     monitor.c  commands and events
  */
 #ifndef MINIVMM_MACHINE_H
@@ -18,14 +19,15 @@
 #include <vcpuhp/kvm.h>
 #include <vcpuhp/vcpuhp.h>
 
-/* The memory map. vcpuhp_config_init() has chosen the places of the GIC (0x08000000, redistributors
- * from 0x0a000000) and of the register block (0x09000000); what is the VMM's own lies around. */
+/* The memory map. vcpuhp_config_init() chooses the addresses of the GIC (0x08000000, redistributors
+ * from 0x0a000000) and of the register block (0x09000000). These are the VMM's own: */
 #define GICC_BASE UINT64_C(0x08010000) /* GICv2 only */
 #define ITS_BASE  UINT64_C(0x08080000)
 #define UART_BASE UINT64_C(0x09010000)
 #define UART_SIZE 0x1000
 #define RAM_BASE  UINT64_C(0x40000000)
-/* The start of RAM stands in for firmware: tables that stay for ever, then the device tree. */
+/* There is no firmware. Its tables are at the start of RAM, where the guest keeps them; the device
+ * tree follows. */
 #define FIRMWARE_BASE RAM_BASE
 #define FIRMWARE_SIZE 0x100000
 #define FDT_BASE      (FIRMWARE_BASE + FIRMWARE_SIZE)
@@ -37,7 +39,7 @@
 
 #define MIB UINT64_C(0x100000)
 
-/* Why the vCPUs were told to stop. */
+/* Why the machine stops, and so what follows. */
 enum {
     AFTER_STOP_RESET = 1 << 0,
     AFTER_STOP_EXIT = 1 << 1,
@@ -47,12 +49,8 @@ enum {
 typedef struct Uart Uart;
 typedef struct Console Console;
 typedef struct Monitor Monitor;
-
-/* A vCPU's thread. There is one from vcpu_start until the vCPU parks, and none otherwise. */
-typedef struct VcpuThread {
-    bool running;
-    pthread_t thread;
-} VcpuThread;
+typedef struct Own Own;
+typedef struct VcpuThread VcpuThread;
 
 typedef struct Machine {
     GMainLoop *loop;
@@ -66,13 +64,12 @@ typedef struct Machine {
     int kvm_fd, vm_fd;
     uint8_t *ram;
     uint64_t ram_size;
+    Own *own; /* NULL: the library creates vCPUs and vGIC */
     Vcpuhp *hp;
-    guint after_stop; /* atomic */
+    guint after_stop; /* AFTER_STOP_…; atomic */
 
     GMutex threads_lock;
-    GCond threads_gone;
     VcpuThread *threads; /* config.n_vcpus */
-    uint32_t n_threads;
 
     Uart *uart;
     Console *console;
@@ -84,9 +81,12 @@ typedef struct Machine {
 /* Stop the machine, then do what one of AFTER_STOP_… says. Any thread. */
 void machine_stop(Machine *m, guint after_stop);
 
-/* Parse a number, decimal or 0x…, that is called name and is to be within min … max. */
+/* Parse a decimal or 0x… number in min … max. name is what an error message calls it. */
 bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max,
                   uint32_t *ret_number, GError **error);
+
+/* Set an error from errno. Returns false. */
+bool fail_errno(const char *what, GError **error);
 
 /* --- vcpu.c --- */
 
@@ -94,22 +94,30 @@ void vcpu_threads_init(Machine *m);
 /* The library's callbacks. */
 bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
 void vcpu_kick(uint32_t vcpu, void *opaque);
-uint32_t vcpu_threads(Machine *m);
-/* Wait until no vCPU thread is left, after the machine has stopped. */
-void vcpu_threads_wait(Machine *m);
+/* How many vCPUs have a thread. */
+uint32_t vcpu_threads_count(Machine *m);
+/* End and join all vCPU threads. The machine must have stopped. */
+void vcpu_threads_end(Machine *m);
+
+/* --- own.c --- */
+
+/* Create vCPUs, vGIC and ITS according to m->config and the features in kvm, and lend them by kvm.
+ * After an error, own_free() frees what was created. */
+bool own_create(Machine *m, VcpuhpKvmConfig *kvm, GError **error);
+void own_free(Own *own);
 
 /* --- boot.c --- */
 
-/* Put everything into RAM that the guest begins with, and say where that is. */
+/* Load kernel, initramfs, device tree and tables into RAM, and return where vCPU 0 begins. */
 bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error);
 
-/* NUMA nodes, and each one's RAM, of which all have an even share. */
+/* The number of NUMA nodes, and each node's RAM. All nodes have the same share. */
 uint32_t machine_n_nodes(const Machine *m);
 void machine_node_ram(const Machine *m, uint32_t node, uint64_t *ret_base, uint64_t *ret_size);
 
 /* --- tables.c --- */
 
-/* A piece of guest memory that is filled from its start. */
+/* A range of guest memory that is filled from its start. */
 typedef struct Arena {
     uint8_t *host;
     uint64_t guest; /* address of host[0] */
@@ -119,10 +127,10 @@ typedef struct Arena {
 /* Copy data in, at the next multiple of 16; returns its guest address. */
 uint64_t arena_put(Arena *arena, const void *data, gsize len);
 
-/* All ACPI tables, the library's included; returns the RSDP's guest address. */
+/* Build all ACPI tables, including the library's. Returns the RSDP's guest address. */
 uint64_t tables_build(const Machine *m, Arena *arena);
 
-/* Tables are laid out as C structures. */
+/* Tables are written as C structs. */
 G_STATIC_ASSERT(G_BYTE_ORDER == G_LITTLE_ENDIAN);
 
 #endif

@@ -28,7 +28,7 @@
 typedef struct Options {
     char *kernel, *initrd, *append, *console, *monitor;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
-    gboolean fdt, its, pmu, sve, pauth, caches;
+    gboolean fdt, its, pmu, sve, pauth, caches, own;
 } Options;
 
 static void options_clear(Options *o)
@@ -101,7 +101,7 @@ static bool parse_redists(const char *text, VcpuhpGic *gic, GError **error)
         return false;
     for (uint32_t i = 0; i < gic->n_redists; i++) {
         gic->redists[i] = (VcpuhpRedist){.base = base, .count = counts[i]};
-        base += (counts[i] + 1) * VCPUHP_REDIST_SIZE; /* with a gap: they needn't touch */
+        base += (counts[i] + 1) * VCPUHP_REDIST_SIZE; /* a gap: regions need not be adjacent */
     }
     return true;
 }
@@ -121,7 +121,7 @@ static bool parse_nodes(const char *text, VcpuhpConfig *config, GError **error)
     g_autofree uint32_t *nodes = NULL;
     uint32_t n;
 
-    /* Else parse_list() would speak of a limit that is as wrong. */
+    /* vcpuhp_new() refuses this number with a better message than parse_list() can give. */
     if (config->n_vcpus < 1 || config->n_vcpus > VCPUHP_MAX_VCPUS)
         return true;
     nodes = g_new(uint32_t, config->n_vcpus);
@@ -132,14 +132,14 @@ static bool parse_nodes(const char *text, VcpuhpConfig *config, GError **error)
     return true;
 }
 
-/* Only what the guest is told; a VMM that pins vCPUs tells of the host's caches here. */
+/* An example: a VMM that pins vCPUs describes the host's caches here. */
 static const VcpuhpCache caches[] = {
     {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
     {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
     {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_SOCKET, 8 << 20, 64, 16},
 };
 
-/* Whether the numbers make a machine is for the library to say. */
+/* The library checks the numbers. */
 static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig *kvm,
                          GError **error)
 {
@@ -167,12 +167,9 @@ static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig
         config->n_caches = G_N_ELEMENTS(caches);
     }
 
-    *kvm = (VcpuhpKvmConfig){
-        .version = VCPUHP_KVM_CONFIG_VERSION,
-        .vgic_fd = -1,
-        .psci = whole ? VCPUHP_KVM_PSCI_WHOLE : VCPUHP_KVM_PSCI_SPARSE,
-        .features = (o->sve ? VCPUHP_KVM_SVE : 0) | (o->pauth ? VCPUHP_KVM_PAUTH : 0),
-    };
+    vcpuhp_kvm_config_init(kvm, -1); /* create_vm() follows */
+    kvm->psci = whole ? VCPUHP_KVM_PSCI_WHOLE : VCPUHP_KVM_PSCI_SPARSE;
+    kvm->features = (o->sve ? VCPUHP_KVM_SVE : 0) | (o->pauth ? VCPUHP_KVM_PAUTH : 0);
     return (!o->topology || parse_topology(o->topology, &config->topology, error)) &&
            (!o->nodes || parse_nodes(o->nodes, config, error)) &&
            (!o->redists || parse_redists(o->redists, &config->gic, error));
@@ -203,12 +200,12 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
         {"enabled", 0, 0, G_OPTION_ARG_STRING, &o->enabled, "Those of them enabled at boot (1)",
          "N"},
         {"coldplug", 0, 0, G_OPTION_ARG_STRING, &o->coldplug,
-         "Whether these can be unplugged: fixed (no) or removable", "HOW"},
+         "Whether these can be unplugged: fixed (no, the default) or removable", "HOW"},
         {"topology", 0, 0, G_OPTION_ARG_STRING, &o->topology,
          "Sockets, clusters, cores, threads, each per the one before", "S,C,C,T"},
         {"nodes", 0, 0, G_OPTION_ARG_STRING, &o->nodes, "Each vCPU's NUMA node", "N,..."},
         {"caches", 0, 0, G_OPTION_ARG_NONE, &o->caches,
-         "Tell of caches: one level in each core, one in each socket", NULL},
+         "Describe caches to the guest: one level in each core, one in each socket", NULL},
         {"gic", 0, 0, G_OPTION_ARG_STRING, &o->gic, "GIC version, 2 or 3 (3)", "N"},
         {"its", 0, 0, G_OPTION_ARG_NONE, &o->its, "GICv3 with an ITS", NULL},
         {"redist-split", 0, 0, G_OPTION_ARG_STRING, &o->redists,
@@ -217,10 +214,13 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
         {"sve", 0, 0, G_OPTION_ARG_NONE, &o->sve, "vCPUs with SVE", NULL},
         {"pauth", 0, 0, G_OPTION_ARG_NONE, &o->pauth, "vCPUs with pointer authentication", NULL},
         {"psci", 0, 0, G_OPTION_ARG_STRING, &o->psci,
-         "PSCI calls that KVM hands over: sparse (those that hotplug needs) or whole", "WHICH"},
+         "PSCI calls that KVM forwards: sparse (those that hotplug needs, the default) or whole",
+         "WHICH"},
+        {"own-vcpus", 0, 0, G_OPTION_ARG_NONE, &o->own,
+         "minivmm, not the library, creates vCPUs and GIC", NULL},
         {"console", 0, 0, G_OPTION_ARG_FILENAME, &o->console,
-         "Serial port at a Unix socket, not the terminal", "SOCKET"},
-        {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor at a Unix socket, too",
+         "Serial port on a Unix socket instead of the terminal", "SOCKET"},
+        {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",
          "SOCKET"},
         {0},
     };
@@ -228,13 +228,13 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
 
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_set_description(
-        context, "The serial port is on the terminal; Ctrl-A and a line there is a monitor "
-                 "command. With\n--console, the terminal is the monitor's alone.");
+        context, "The serial port is on the terminal. Ctrl-A there begins a line that is a monitor "
+                 "command.\nWith --console, the terminal is the monitor's alone.");
     if (!g_option_context_parse(context, &argc, &argv, error))
         return false;
     if (argc > 1 || !o->kernel) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    argc > 1 ? "\"%s\" is no option" : "--kernel is missing", argv[1]);
+                    argc > 1 ? "\"%s\" is not an option" : "--kernel is missing", argv[1]);
         return false;
     }
     if ((o->mem && !parse_number("--mem", o->mem, 3, MEM_MAX, &mem, error)) ||
@@ -249,14 +249,14 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     return m->kernel && (!o->initrd || m->initrd);
 }
 
-/* The library names fields of its config; whoever runs minivmm knows options. */
+/* The library's messages begin with a field of its config. Put the option before it. */
 static void name_option(GError *error)
 {
     static const struct {
         const char *field, *option;
     } names[] = {
         {"n_vcpus", "--vcpus"},   {"n_enabled", "--enabled"}, {"topology", "--topology"},
-        {"gic.version", "--gic"}, {"gic.its", "--its"},       {"gic.redists", "--redist-split"},
+        {"gic.version", "--gic"}, {"gic.its_base", "--its"},  {"gic.redists", "--redist-split"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -302,7 +302,8 @@ static gboolean on_stopped(gpointer data)
     if (what & (AFTER_STOP_FAIL | AFTER_STOP_EXIT)) {
         g_main_loop_quit(m->loop);
     } else if (what & AFTER_STOP_RESET) {
-        /* Hot-added vCPUs stay, and so do requests: the guest finds both when it is up again. */
+        /* Hot-added vCPUs stay enabled and open requests stay open: the guest finds both when it
+         * has booted again. */
         if (!vcpuhp_reset(m->hp, &error)) {
             fail(m, error);
             return G_SOURCE_REMOVE;
@@ -314,7 +315,7 @@ static gboolean on_stopped(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* --- What the machine is connected by --- */
+/* --- Callbacks --- */
 
 static void on_event(const VcpuhpEvent *event, void *opaque)
 {
@@ -353,7 +354,7 @@ static void uart_wake(void *opaque)
     console_wake(((Machine *)opaque)->console);
 }
 
-static bool fail_errno(const char *what, GError **error)
+bool fail_errno(const char *what, GError **error)
 {
     g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", what,
                 g_strerror(errno));
@@ -370,8 +371,8 @@ static bool create_vm(Machine *m, GError **error)
 
     m->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (m->kvm_fd < 0)
-        return fail_errno("/dev/kvm, without which there is no VM", error);
-    /* Guest-physical addresses of as many bits as the host has; 0, KVM's default, is 40. */
+        return fail_errno("/dev/kvm", error);
+    /* As many bits of guest-physical addresses as the host has. 0 is KVM's default of 40. */
     ipa_bits = ioctl(m->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
     m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, (unsigned long)MAX(ipa_bits, 0));
     if (m->vm_fd < 0)
@@ -390,12 +391,12 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
 {
     static const UartCallbacks uart_callbacks = {.irq_set = uart_irq, .wake = uart_wake};
 
-    /* All that the guest could ever see is fixed here: vCPUs, GIC, calls that KVM forwards. No vCPU
-     * may be created, and none may run, before it; nothing is added after it. */
+    /* vCPUs, GIC and forwarded calls are fixed here, before anything runs: KVM cannot add or change
+     * any of them later. */
     if (!create_vm(m, error))
         return false;
     kvm->vm_fd = m->vm_fd;
-    if (!vcpuhp_kvm_setup(m->hp, kvm, error))
+    if ((o->own && !own_create(m, kvm, error)) || !vcpuhp_kvm_setup(m->hp, kvm, error))
         return false;
 
     vcpu_threads_init(m);
@@ -411,22 +412,22 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
     g_unix_signal_add(SIGINT, on_signal, m);
     g_unix_signal_add(SIGTERM, on_signal, m);
 
-    /* The tables want the machine as it is now; vCPU 0's thread starts last. */
+    /* Last, because this starts vCPU 0's thread. */
     if (!power_on(m, error))
         return false;
     g_main_loop_run(m->loop);
-    vcpu_threads_wait(m);
     return true;
 }
 
-/* Behind the last vCPU thread, or before the first. */
+/* All vCPUs have parked, or none has ever run. */
 static void clean_up(Machine *m)
 {
+    vcpu_threads_end(m);
+    vcpuhp_free(m->hp); /* reports open requests to the monitor */
+    own_free(m->own);
     console_free(m->console);
     monitor_free(m->monitor);
-    vcpuhp_free(m->hp);
     uart_free(m->uart);
-    g_free(m->threads);
     if (m->ram && m->ram != MAP_FAILED)
         munmap(m->ram, m->ram_size);
     if (m->vm_fd >= 0)
@@ -441,7 +442,8 @@ static void clean_up(Machine *m)
 
 int main(int argc, char **argv)
 {
-    static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), 
+    static const VcpuhpCallbacks callbacks = {
+        .size = sizeof(VcpuhpCallbacks),
         .vcpu_start = vcpu_start,
         .vcpu_kick = vcpu_kick,
         .event = on_event,

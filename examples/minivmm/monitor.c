@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@
 
 #define LINE_MAX_LEN 255
 
-/* The guest decides how often it turns vCPUs on and off: what it can make us log is limited. */
+/* The guest decides how often it turns vCPUs on and off, so the log's rate is limited. */
 #define EVENTS_PER_SECOND 4096
 
 struct Monitor {
@@ -22,7 +23,7 @@ struct Monitor {
     guint listen_source;
     GList *clients;
 
-    GMutex lock;   /* of the following: any thread adds, the main thread takes */
+    GMutex lock;   /* protects what follows: any thread adds, the main thread takes */
     GQueue events; /* lines */
     gint64 second;
     uint32_t n_this_second;
@@ -33,7 +34,7 @@ typedef struct Client {
     Monitor *monitor;
     int fd;
     guint source;
-    GString *line; /* as far as it has come */
+    GString *line; /* received so far */
 } Client;
 
 void monitor_print(const char *text)
@@ -57,9 +58,9 @@ static const char *const request_state_names[] = {[VCPUHP_REQUEST_HELD] = "held 
 
 static void info_vcpu(uint32_t vcpu, const VcpuhpVcpuInfo *info, GString *out)
 {
-    g_string_append_printf(out, "vcpu %u: %s, %s, MPIDR 0x%" G_GINT64_MODIFIER "x, node %u", vcpu,
+    g_string_append_printf(out, "vcpu %u: %s, %s, MPIDR 0x%" PRIx64 ", node %u", vcpu,
                            !info->enabled ? "disabled"
-                           : info->fixed  ? "enabled for good"
+                           : info->fixed  ? "enabled permanently"
                                           : "enabled",
                            power_names[info->power], info->mpidr, info->node);
     if (info->ejecting)
@@ -87,21 +88,20 @@ static void info_counters(Machine *m, GString *out)
         {"ost_writes", offsetof(VcpuhpCounters, ost_writes)},
         {"eject_writes", offsetof(VcpuhpCounters, eject_writes)},
         {"other_accesses", offsetof(VcpuhpCounters, other_accesses)},
-        {"cpu_on.done", offsetof(VcpuhpCounters, cpu_on[0])},
-        {"cpu_on.denied", offsetof(VcpuhpCounters, cpu_on[1])},
-        {"cpu_on.already", offsetof(VcpuhpCounters, cpu_on[2])},
-        {"cpu_on.refused", offsetof(VcpuhpCounters, cpu_on[3])},
+        {"cpu_on_granted", offsetof(VcpuhpCounters, cpu_on_granted)},
+        {"cpu_on_denied", offsetof(VcpuhpCounters, cpu_on_denied)},
+        {"cpu_on_already", offsetof(VcpuhpCounters, cpu_on_already)},
+        {"cpu_on_failed", offsetof(VcpuhpCounters, cpu_on_failed)},
         {"cpu_off", offsetof(VcpuhpCounters, cpu_off)},
         {"affinity_info", offsetof(VcpuhpCounters, affinity_info)},
         {"psci_other", offsetof(VcpuhpCounters, psci_other)},
         {"irq_raised", offsetof(VcpuhpCounters, irq_raised)},
-        {"events", offsetof(VcpuhpCounters, events)},
     };
     VcpuhpCounters values = {.size = sizeof(values)};
 
     vcpuhp_counters(m->hp, &values, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(counters); i++)
-        g_string_append_printf(out, "counter %s %" G_GUINT64_FORMAT "\n", counters[i].name,
+        g_string_append_printf(out, "counter %s %" PRIu64 "\n", counters[i].name,
                                G_STRUCT_MEMBER(uint64_t, &values, counters[i].offset));
 }
 
@@ -120,14 +120,18 @@ static bool do_info(Machine *m, char **args G_GNUC_UNUSED, GString *out,
         info_vcpu(i, &info, vcpus);
     }
     g_string_append_printf(out, "possible %u\nenabled %u\nrunning %u\nthreads %u\n",
-                           vcpuhp_n_vcpus(m->hp), n_enabled, n_running, vcpu_threads(m));
+                           vcpuhp_n_vcpus(m->hp), n_enabled, n_running, vcpu_threads_count(m));
     g_string_append(out, vcpus->str);
     info_counters(m, out);
     return true;
 }
 
-typedef bool RequestFunc(Vcpuhp *hp, uint32_t vcpu, uint32_t timeout_ms, uint32_t *ret_request,
-                         GError **error);
+/* The arguments of plug and unplug. */
+typedef struct RequestArgs {
+    uint32_t first, last; /* vCPUs */
+    uint32_t flags;       /* VcpuhpRequestFlags */
+    uint32_t timeout_ms;
+} RequestArgs;
 
 /* FIRST or FIRST-LAST */
 static bool parse_vcpus(const char *text, uint32_t *ret_first, uint32_t *ret_last, GError **error)
@@ -145,33 +149,58 @@ static bool parse_vcpus(const char *text, uint32_t *ret_first, uint32_t *ret_las
     return true;
 }
 
-/* Of a range, the first error is the last request. */
-static bool request(Machine *m, RequestFunc *func, char **args, GString *out, GError **error)
+/* VCPUS [until-on] [MS] */
+static bool parse_request(char **args, RequestArgs *ret_args, GError **error)
 {
-    uint32_t first, last, timeout_ms = 0;
-    bool ok;
+    RequestArgs parsed = {0};
+    char **arg = &args[2];
 
-    if (!parse_vcpus(args[1], &first, &last, error) ||
-        (args[2] && !parse_number("timeout", args[2], 0, G_MAXUINT32, &timeout_ms, error)))
+    if (!parse_vcpus(args[1], &parsed.first, &parsed.last, error))
         return false;
-    do {
-        uint32_t id;
-
-        ok = func(m->hp, first, timeout_ms, &id, error);
-        if (ok)
-            g_string_append_printf(out, "request %u\n", id);
-    } while (ok && first++ < last);
-    return ok;
+    if (*arg && !strcmp(*arg, "until-on")) {
+        parsed.flags = VCPUHP_UNTIL_ON;
+        arg++;
+    }
+    if (*arg && !parse_number("timeout", *arg++, 0, G_MAXUINT32, &parsed.timeout_ms, error))
+        return false;
+    if (*arg) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "\"%s\" is one argument too many", *arg);
+        return false;
+    }
+    *ret_args = parsed;
+    return true;
 }
 
+/* Plug and unplug stop at the first vCPU of the range that is refused. */
 static bool do_plug(Machine *m, char **args, GString *out, GError **error)
 {
-    return request(m, vcpuhp_plug, args, out, error);
+    RequestArgs parsed;
+    uint32_t id;
+
+    if (!parse_request(args, &parsed, error))
+        return false;
+    for (uint32_t vcpu = parsed.first; vcpu <= parsed.last; vcpu++) {
+        if (!vcpuhp_plug(m->hp, vcpu, parsed.flags, parsed.timeout_ms, &id, error))
+            return false;
+        g_string_append_printf(out, "request %u\n", id);
+    }
+    return true;
 }
 
 static bool do_unplug(Machine *m, char **args, GString *out, GError **error)
 {
-    return request(m, vcpuhp_unplug, args, out, error);
+    RequestArgs parsed;
+    uint32_t id;
+
+    if (!parse_request(args, &parsed, error))
+        return false;
+    for (uint32_t vcpu = parsed.first; vcpu <= parsed.last; vcpu++) {
+        if (!vcpuhp_unplug(m->hp, vcpu, parsed.flags, parsed.timeout_ms, &id, error))
+            return false;
+        g_string_append_printf(out, "request %u\n", id);
+    }
+    return true;
 }
 
 static bool do_cancel(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
@@ -212,15 +241,16 @@ static const struct Command {
     uint32_t min_args, max_args;
     CommandFunc *func;
 } commands[] = {
-    {"info", "", "the machine, its vCPUs, and what they cost", 0, 0, do_info},
-    {"plug", " VCPU [MS]", "enable a vCPU, or FIRST-LAST; give up after MS milliseconds", 1, 2,
+    {"info", "", "show the machine, its vCPUs and counters", 0, 0, do_info},
+    {"plug", " VCPU [until-on] [MS]",
+     "enable a vCPU, or FIRST-LAST, and notify the guest; time out after MS milliseconds", 1, 3,
      do_plug},
     {"unplug", " VCPU [MS]", "ask the guest to give a vCPU, or FIRST-LAST, back", 1, 2, do_unplug},
-    {"cancel", " REQUEST", "take a request back that the guest has not seen", 1, 1, do_cancel},
+    {"cancel", " REQUEST", "withdraw a request that the guest has not seen", 1, 1, do_cancel},
     {"repeat", " REQUEST", "raise a request again", 1, 1, do_repeat},
     {"force", " VCPU", "disable a vCPU without asking the guest", 1, 1, do_force},
     {"quit", "", "end minivmm", 0, 0, do_quit},
-    {"help", "", "this", 0, 0, do_help},
+    {"help", "", "list the commands", 0, 0, do_help},
 };
 
 static bool do_help(Machine *m G_GNUC_UNUSED, char **args G_GNUC_UNUSED, GString *out,
@@ -229,7 +259,7 @@ static bool do_help(Machine *m G_GNUC_UNUSED, char **args G_GNUC_UNUSED, GString
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
         g_autofree char *usage = g_strconcat(commands[i].name, commands[i].args, NULL);
 
-        g_string_append_printf(out, "%-18s %s\n", usage, commands[i].help);
+        g_string_append_printf(out, "%-25s %s\n", usage, commands[i].help);
     }
     return true;
 }
@@ -250,7 +280,7 @@ static bool execute(Machine *m, char **args, GString *out, GError **error)
         return false;
     }
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
-                "there is no command \"%s\", see help", args[0] ? args[0] : "");
+                "there is no command \"%s\"; see help", args[0] ? args[0] : "");
     return false;
 }
 
@@ -285,7 +315,7 @@ static void client_free(Client *client)
     g_free(client);
 }
 
-/* Returns false if the client is gone, or doesn't read what it is sent. */
+/* Returns false if the client has disconnected or does not read. */
 static bool client_send(Client *client, const char *text)
 {
     gsize len = strlen(text);
@@ -297,7 +327,7 @@ static bool client_send(Client *client, const char *text)
     return send(client->fd, text, len, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
-/* Returns false if the client is to be dropped. */
+/* Returns false if the client must be dropped. */
 static bool client_receive(Client *client, const char *data, gsize len)
 {
     for (gsize i = 0; i < len; i++) {
@@ -352,7 +382,7 @@ static gboolean on_connect(int fd, GIOCondition condition G_GNUC_UNUSED, gpointe
 
 /* --- Events --- */
 
-static void tell_all(Monitor *monitor, const char *line)
+static void send_to_all(Monitor *monitor, const char *line)
 {
     GList *next;
 
@@ -379,14 +409,13 @@ static gboolean on_events(gpointer data)
         monitor->n_dropped -= n_dropped;
         g_mutex_unlock(&monitor->lock);
         if (line)
-            tell_all(monitor, line);
+            send_to_all(monitor, line);
         g_free(line);
     } while (line);
     if (n_dropped) {
-        g_autofree char *note =
-            g_strdup_printf("event: %" G_GUINT64_FORMAT " more, not shown\n", n_dropped);
+        g_autofree char *note = g_strdup_printf("event: %" PRIu64 " more, not shown\n", n_dropped);
 
-        tell_all(monitor, note);
+        send_to_all(monitor, note);
     }
     return G_SOURCE_REMOVE;
 }
@@ -402,9 +431,10 @@ void monitor_event(Monitor *monitor, const VcpuhpEvent *event)
         monitor->n_this_second = 0;
     }
     first = !monitor->events.length && !monitor->n_dropped;
-    if (++monitor->n_this_second > EVENTS_PER_SECOND || monitor->events.length > EVENTS_PER_SECOND)
+    if (++monitor->n_this_second > EVENTS_PER_SECOND ||
+        monitor->events.length > EVENTS_PER_SECOND) {
         monitor->n_dropped++;
-    else {
+    } else {
         g_autofree char *text = vcpuhp_event_describe(event);
 
         g_queue_push_tail(&monitor->events, g_strdup_printf("event: %s\n", text));
@@ -414,7 +444,7 @@ void monitor_event(Monitor *monitor, const VcpuhpEvent *event)
         g_idle_add_full(G_PRIORITY_DEFAULT, on_events, monitor, NULL);
 }
 
-/* --- Life --- */
+/* --- Creation --- */
 
 Monitor *monitor_new(Machine *m, const char *path, bool on_terminal, GError **error)
 {

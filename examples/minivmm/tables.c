@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The ACPI tables that are the VMM's own (ACPI 6.5, chapter 5; SPCR: Microsoft's Serial Port
- * Console Redirection Table). What describes vCPUs and interrupt controller comes from the library.
+ * The ACPI tables that the VMM builds itself (ACPI 6.5, chapter 5; SPCR: Microsoft's Serial Port
+ * Console Redirection Table). The library builds those that describe vCPUs and interrupt
+ * controller.
  */
 #include "machine.h"
 
@@ -107,7 +108,7 @@ static uint8_t checksum(const void *data, gsize len)
         .oem_table_id = "MINIVMM ", .creator_id = "VCHP"                                           \
     }
 
-/* table begins with a Header, of which length and checksum are missing. */
+/* table begins with a Header, whose length and checksum this function sets. */
 static uint64_t put_table(Arena *arena, void *table, gsize len)
 {
     Header *header = table;
@@ -128,59 +129,16 @@ static uint64_t put_table(Arena *arena, void *table, gsize len)
  *      })
  *  }
  */
+/* clang-format off */
 static const uint8_t uart_aml[] = {
-    0x5b,
-    0x82,
-    58,
-    '\\',
-    0x2e,
-    '_',
-    'S',
-    'B',
-    '_',
-    'C',
-    'O',
-    'M',
-    '0', /* Device */
-    0x08,
-    '_',
-    'H',
-    'I',
-    'D',
-    0x0d,
-    'A',
-    'R',
-    'M',
-    'H',
-    '0',
-    '0',
-    '1',
-    '1',
-    0, /* _HID */
-    0x08,
-    '_',
-    'C',
-    'R',
-    'S',
-    0x11,
-    26,
-    0x0a,
-    23, /* _CRS: a Buffer */
-    0x86,
-    9,
-    0,
-    1,
-    LE32(UART_BASE),
-    LE32(UART_SIZE), /* Memory32Fixed */
-    0x89,
-    6,
-    0,
-    0x01,
-    1,
-    LE32(UART_IRQ), /* Interrupt */
-    0x79,
-    0, /* end */
+    0x5b, 0x82, 58, '\\', 0x2e, '_', 'S', 'B', '_', 'C', 'O', 'M', '0',           /* Device */
+    0x08, '_', 'H', 'I', 'D', 0x0d, 'A', 'R', 'M', 'H', '0', '0', '1', '1', 0,    /* _HID */
+    0x08, '_', 'C', 'R', 'S', 0x11, 26, 0x0a, 23,                                 /* _CRS */
+    0x86, 9, 0, 1, LE32(UART_BASE), LE32(UART_SIZE),                              /* Memory32Fixed */
+    0x89, 6, 0, 0x01, 1, LE32(UART_IRQ),                                          /* Interrupt */
+    0x79, 0,                                                                      /* end */
 };
+/* clang-format on */
 
 static uint64_t put_dsdt(Arena *arena)
 {
@@ -198,7 +156,7 @@ static uint64_t put_fadt(Arena *arena, uint64_t dsdt)
     Fadt fadt = {
         .header = HEADER("FACP", 6),
         .flags = 1 << 20, /* HW_REDUCED_ACPI: no fixed hardware */
-        /* PSCI_COMPLIANT and PSCI_USE_HVC: how vCPUs are turned on, and the machine off. */
+        /* PSCI_COMPLIANT and PSCI_USE_HVC: vCPUs are turned on and off by PSCI calls. */
         .arm_boot_flags = 3,
         .minor_version = 5,
         .x_dsdt = dsdt,
@@ -210,13 +168,13 @@ static uint64_t put_fadt(Arena *arena, uint64_t dsdt)
 static uint64_t put_gtdt(Arena *arena)
 {
     enum {
-        ALWAYS_ON = 1 << 2
-    }; /* level, active high; it ticks on in WFI */
+        ALWAYS_ON = 1 << 2 /* runs in low-power states; level-triggered, active high */
+    };
     Gtdt gtdt = {
         .header = HEADER("GTDT", 2),
         .counter_base = UINT64_MAX, /* no memory-mapped counter */
         .counter_read_base = UINT64_MAX,
-        /* KVM's PPIs. Linux complains of a missing one. */
+        /* KVM's PPIs. Linux warns if one is missing. */
         .secure_el1 = {29, ALWAYS_ON},
         .el1 = {30, ALWAYS_ON},
         .virtual_el1 = {27, ALWAYS_ON},
@@ -234,7 +192,7 @@ static uint64_t put_spcr(Arena *arena)
         .address = {.space = 0, .bit_width = 32, .access_size = 3, .address = UART_BASE},
         .irq_type = 1 << 3, /* GIC */
         .gsiv = UART_IRQ,
-        .baud_rate = 0, /* as it is */
+        .baud_rate = 0, /* as configured */
         .stop_bits = 1,
         .terminal = 3, /* ANSI */
         .pci_device = 0xffff,
@@ -244,8 +202,8 @@ static uint64_t put_spcr(Arena *arena)
     return put_table(arena, &spcr, sizeof(spcr));
 }
 
-/* A table of the VMM's own that takes the library's entries in: nodes need memory, too, of which
- * the library knows nothing. */
+/* The library's SRAT entries in a table of the VMM's own, because the library does not know the
+ * memory of a node. */
 static uint64_t put_srat(const Machine *m, Arena *arena)
 {
     g_autoptr(GBytes) vcpus = vcpuhp_acpi_build(m->hp, VCPUHP_ACPI_SRAT_ENTRIES);
@@ -298,7 +256,7 @@ uint64_t tables_build(const Machine *m, Arena *arena)
     if (m->config.nodes)
         xsdt.tables[n++] = put_srat(m, arena);
     rsdp.xsdt_address = put_table(arena, &xsdt, sizeof(Header) + n * sizeof(uint64_t));
-    rsdp.checksum = checksum(&rsdp, 20); /* what ACPI 1.0 had of it */
+    rsdp.checksum = checksum(&rsdp, 20); /* the part that ACPI 1.0 defined */
     rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
     return arena_put(arena, &rsdp, sizeof(rsdp));
 }

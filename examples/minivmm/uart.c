@@ -20,7 +20,7 @@ enum {
     INT_TX = 1 << 5
 };
 
-/* What an OS may send without looking at TXFF, after a transmit interrupt. */
+/* Bytes that an OS may send after a transmit interrupt without reading TXFF. */
 #define TX_BURST 32
 
 typedef struct Fifo {
@@ -56,8 +56,7 @@ static uint8_t fifo_get(Fifo *fifo)
     return byte;
 }
 
-/* Both interrupts are levels: of what is in the FIFOs, not of what happened. So UARTICR has
- * nothing to clear. */
+/* Both interrupts follow the levels of the FIFOs, so UARTICR has nothing to clear. */
 static uint32_t raw_interrupts(const Uart *uart)
 {
     return (uart->rx.len ? INT_RX : 0) | (fifo_room(&uart->tx) >= TX_BURST ? INT_TX : 0);

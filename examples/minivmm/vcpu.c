@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vCPU threads. A vCPU that is off has none: the library asks for one when the guest, or
- * vcpuhp_start(), turns the vCPU on, and the thread ends when the vCPU parks.
+ * vCPU threads. A vCPU gets its thread when it is first turned on, and keeps it: while the vCPU is
+ * off, the thread waits on a condition variable for the next vcpu_start. A vCPU that was never on
+ * has no thread.
+ *
+ * A VMM may also end the thread when the vCPU parks, and create another one later. That is slower
+ * on hosts up to Linux 6.12: when KVM_RUN finds that the calling task is not the vCPU's previous
+ * one, it waits for an RCU grace period of the host, 5 to 50 ms, before the vCPU runs.
  */
 #include "machine.h"
 
@@ -16,13 +21,20 @@
 
 #define KICK_SIGNAL SIGUSR1
 
-typedef struct ThreadArgs {
+struct VcpuThread {
     Machine *m;
     uint32_t vcpu;
-} ThreadArgs;
+    pthread_t thread;
 
-/* The library has served the register block. Where nobody is, reads give 0 and writes go nowhere:
- * the guest must not be able to end its VMM. */
+    /* Protected by m->threads_lock. */
+    bool exists;
+    bool start; /* vcpu_start was called; the thread has not acted on it yet */
+    bool end;   /* the thread ends as soon as it waits */
+    GCond wake; /* start or end has changed */
+};
+
+/* The library has served the register block. At an address without a device, reads give 0 and
+ * writes have no effect, so that the guest cannot end its VMM. */
 static void serve_mmio(Machine *m, struct kvm_run *run)
 {
     uint64_t offset = run->mmio.phys_addr - UART_BASE;
@@ -40,6 +52,8 @@ static void serve_mmio(Machine *m, struct kvm_run *run)
     memcpy(run->mmio.data, &value, sizeof(value));
 }
 
+/* Run the vCPU until it parks. vcpuhp_kvm_enter() returns NULL if the vCPU must not run, for
+ * example because the machine has stopped since vcpu_start. */
 static void run_vcpu(Machine *m, uint32_t vcpu)
 {
     int fd = vcpuhp_kvm_vcpu_fd(m->hp, vcpu);
@@ -57,18 +71,18 @@ static void run_vcpu(Machine *m, uint32_t vcpu)
                 serve_mmio(m, run);
                 break;
             }
-            fprintf(stderr, "minivmm: vCPU %u: KVM exit %u, which nobody serves\n", vcpu,
+            fprintf(stderr, "minivmm: vCPU %u: KVM exit %u, which minivmm does not serve\n", vcpu,
                     run->exit_reason);
             machine_stop(m, AFTER_STOP_FAIL);
             break;
-        /* In all these cases the vCPU goes on, to be told to park in its next round. */
+        /* After machine_stop() the loop continues: the next round returns PARK. */
         case VCPUHP_KVM_EXIT_SYSTEM_OFF:
             machine_stop(m, AFTER_STOP_EXIT);
             break;
         case VCPUHP_KVM_EXIT_SYSTEM_RESET:
             machine_stop(m, AFTER_STOP_RESET);
             break;
-        case VCPUHP_KVM_EXIT_ERROR: /* event HOST_ERROR has said what it was */
+        case VCPUHP_KVM_EXIT_ERROR: /* The event HOST_ERROR has reported the cause. */
             machine_stop(m, AFTER_STOP_FAIL);
             break;
         case VCPUHP_KVM_EXIT_PARK:
@@ -78,61 +92,58 @@ static void run_vcpu(Machine *m, uint32_t vcpu)
     }
 }
 
+/* Returns false if the thread must end. */
+static bool wait_for_start(VcpuThread *self)
+{
+    GMutex *lock = &self->m->threads_lock;
+    bool start;
+
+    g_mutex_lock(lock);
+    while (!self->start && !self->end)
+        g_cond_wait(&self->wake, lock);
+    start = self->start;
+    self->start = false;
+    g_mutex_unlock(lock);
+    return start;
+}
+
 static void *vcpu_thread(void *data)
 {
-    ThreadArgs args = *(ThreadArgs *)data;
-    Machine *m = args.m;
-    VcpuThread *self = &m->threads[args.vcpu];
+    VcpuThread *self = data;
     char name[16];
 
-    g_free(data);
-    snprintf(name, sizeof(name), "vcpu %u", args.vcpu);
+    snprintf(name, sizeof(name), "vcpu %u", self->vcpu);
     pthread_setname_np(pthread_self(), name);
-
-    run_vcpu(m, args.vcpu);
-
-    g_mutex_lock(&m->threads_lock);
-    /* Once it has parked, another vCPU may have turned it on again: then the entry is no longer
-     * this thread's. */
-    if (pthread_equal(self->thread, pthread_self()))
-        self->running = false;
-    m->n_threads--;
-    g_cond_signal(&m->threads_gone);
-    g_mutex_unlock(&m->threads_lock);
+    while (wait_for_start(self))
+        run_vcpu(self->m, self->vcpu);
     return NULL;
 }
 
+/* Does not wait for the thread: the caller may be another vCPU's thread. The thread may still be on
+ * its way from PARK to wait_for_start(), where it then finds `start` set. */
 bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry G_GNUC_UNUSED, void *opaque)
 {
     Machine *m = opaque;
     VcpuThread *thread = &m->threads[vcpu];
-    ThreadArgs *args = g_new(ThreadArgs, 1);
-    pthread_attr_t attr;
-    bool ok;
+    bool exists;
 
-    *args = (ThreadArgs){m, vcpu};
-    pthread_attr_init(&attr);
-    /* Nobody joins it: that would have a vCPU wait for another. */
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    /* Held until thread->thread is written, which the new thread looks at when it ends. */
     g_mutex_lock(&m->threads_lock);
-    ok = pthread_create(&thread->thread, &attr, vcpu_thread, args) == 0;
-    thread->running = ok;
-    m->n_threads += ok;
+    if (!thread->exists)
+        thread->exists = pthread_create(&thread->thread, NULL, vcpu_thread, thread) == 0;
+    exists = thread->start = thread->exists;
+    g_cond_signal(&thread->wake);
     g_mutex_unlock(&m->threads_lock);
-    pthread_attr_destroy(&attr);
-    if (!ok)
-        g_free(args);
-    return ok;
+    return exists;
 }
 
-/* The library has set immediate_exit, so a signal that comes before KVM_RUN isn't lost. */
+/* The library has set immediate_exit, so a signal that arrives before KVM_RUN is not lost. A thread
+ * that waits for a start ignores the signal. */
 void vcpu_kick(uint32_t vcpu, void *opaque)
 {
     Machine *m = opaque;
 
     g_mutex_lock(&m->threads_lock);
-    if (m->threads[vcpu].running)
+    if (m->threads[vcpu].exists)
         pthread_kill(m->threads[vcpu].thread, KICK_SIGNAL);
     g_mutex_unlock(&m->threads_lock);
 }
@@ -143,29 +154,46 @@ static void on_kick(int signal G_GNUC_UNUSED)
 
 void vcpu_threads_init(Machine *m)
 {
-    /* A handler, for an ignored signal doesn't interrupt KVM_RUN; and no SA_RESTART. */
+    /* The signal needs a handler, because an ignored signal does not interrupt KVM_RUN. SA_RESTART
+     * must not be set. */
     struct sigaction action = {.sa_handler = on_kick};
 
     sigaction(KICK_SIGNAL, &action, NULL);
     g_mutex_init(&m->threads_lock);
-    g_cond_init(&m->threads_gone);
     m->threads = g_new0(VcpuThread, m->config.n_vcpus);
+    for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
+        m->threads[i].m = m;
+        m->threads[i].vcpu = i;
+        g_cond_init(&m->threads[i].wake);
+    }
 }
 
-uint32_t vcpu_threads(Machine *m)
+uint32_t vcpu_threads_count(Machine *m)
 {
-    uint32_t n;
+    uint32_t n = 0;
 
     g_mutex_lock(&m->threads_lock);
-    n = m->n_threads;
+    for (uint32_t i = 0; i < m->config.n_vcpus; i++)
+        n += m->threads[i].exists;
     g_mutex_unlock(&m->threads_lock);
     return n;
 }
 
-void vcpu_threads_wait(Machine *m)
+void vcpu_threads_end(Machine *m)
 {
-    g_mutex_lock(&m->threads_lock);
-    while (m->n_threads)
-        g_cond_wait(&m->threads_gone, &m->threads_lock);
-    g_mutex_unlock(&m->threads_lock);
+    if (!m->threads)
+        return;
+    for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
+        VcpuThread *thread = &m->threads[i];
+
+        g_mutex_lock(&m->threads_lock);
+        thread->end = true;
+        g_cond_signal(&thread->wake);
+        g_mutex_unlock(&m->threads_lock);
+        if (thread->exists)
+            pthread_join(thread->thread, NULL);
+        g_cond_clear(&thread->wake);
+    }
+    g_mutex_clear(&m->threads_lock);
+    g_free(m->threads);
 }

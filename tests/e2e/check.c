@@ -14,6 +14,13 @@ void guest_fail(Guest *guest, const char *message)
     g_assert_not_reached();
 }
 
+bool has_own_vcpus(void)
+{
+    const char *options = g_getenv("GUEST_OPTIONS");
+
+    return options && strstr(options, "--own-vcpus");
+}
+
 void assert_output(Guest *guest, const char *output, const char *command)
 {
     g_autofree char *actual = guest_run(guest, NULL, "%s", command);
@@ -48,27 +55,37 @@ void assert_refused(Guest *guest, const char *command, ...)
     va_start(words, command);
     while ((word = va_arg(words, const char *)))
         if (!strstr(answer, word))
-            fail_msg("%s: \"%s\" doesn't say \"%s\"", command, answer, word);
+            fail_msg("%s: \"%s\" does not contain \"%s\"", command, answer, word);
     va_end(words);
 }
 
 void assert_quiet_dmesg(Guest *guest)
 {
-    /* Without CPU frequency scaling Linux warns of a "Processor Platform Limit event" whenever any
-     * CPU has been offline and comes online again. */
+    /* Without CPU frequency scaling, Linux warns of a "Processor Platform Limit event" each time a
+     * CPU comes back online. */
     g_autofree char *found =
         guest_run(guest, NULL,
                   "dmesg | grep -iE 'warning|BUG|firmware bug|failed to boot|failed to come online|"
                   "call trace|oops|ACPI (Error|Exception)|stuck|will not boot|nobody cared|"
-                  "companion already set|Changing CPU present' | "
+                  "companion already set|Changing CPU present|memory probably corrupted' | "
                   "grep -v 'Processor Platform Limit event' || true");
 
     assert_string_equal(found, "");
 }
 
+void assert_fresh_lpis(Guest *guest, unsigned n)
+{
+    g_autofree char *fresh = g_strdup_printf("%u", n);
+
+    assert_output(guest, fresh, "dmesg | grep -c 'using allocated LPI pending table'");
+    assert_output(guest, "",
+                  "dmesg | grep LPI | "
+                  "grep -vE 'using (allocated LPI pending|LPI property) table' || true");
+}
+
 static gint64 timer_interrupts(Guest *guest, unsigned vcpu)
 {
-    /* The columns are the online CPUs, in the first line. */
+    /* The first line names the columns, which are the online CPUs. */
     g_autofree char *count =
         guest_run(guest, NULL,
                   "awk 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == \"CPU%u\") c = i + 1 } "
@@ -147,7 +164,7 @@ void assert_outcome(Guest *guest, unsigned id, const char *outcome)
         if (n || g_get_monotonic_time() > deadline)
             break;
         g_usleep(20000);
-        guest_info(guest, "threads"); /* takes in the events that have come */
+        guest_info(guest, "threads"); /* reads pending events as well */
     }
     if (n == 1 && (!outcome || count_outcomes(guest, id, outcome)))
         return;
@@ -169,7 +186,7 @@ void assert_info(Guest *guest, unsigned vcpu, ...)
     va_start(words, vcpu);
     while ((word = va_arg(words, const char *)))
         if (!strstr(line, word))
-            fail_msg("\"%s\" doesn't say \"%s\"", line, word);
+            fail_msg("\"%s\" does not contain \"%s\"", line, word);
     va_end(words);
 }
 
@@ -188,7 +205,7 @@ void assert_bad_options(const char *options, ...)
     va_start(words, options);
     while ((word = va_arg(words, const char *)))
         if (!strstr(errors, word))
-            fail_msg("minivmm %s: \"%s\" doesn't say \"%s\"", options, errors, word);
+            fail_msg("minivmm %s: \"%s\" does not contain \"%s\"", options, errors, word);
     va_end(words);
 }
 
@@ -204,7 +221,7 @@ int power_off(void **state)
     Guest *guest = *state;
     int status;
 
-    if (!guest) /* the set-up failed, and has said so */
+    if (!guest) /* There is none if the set-up failed or a test has ended it. */
         return 0;
     guest_send(guest, "poweroff -f");
     status = guest_wait_exit(guest);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the end-to-end tests have in common: a guest as cmocka's state, and assertions on it. */
+/* Common to the end-to-end tests: a guest as cmocka's state, and assertions about it. */
 #ifndef E2E_CHECK_H
 #define E2E_CHECK_H
 
@@ -11,36 +11,42 @@
 
 #include "guest.h"
 
-/* A shell command's output in the guest is this. */
+/* Whether the guests run on vCPUs of minivmm's own (GUEST_OPTIONS). */
+bool has_own_vcpus(void);
+/* A shell command in the guest has this output. */
 void assert_output(Guest *guest, const char *output, const char *command);
-/* At first Linux had all possible vCPUs present from the start, and tried to bring each up.
- * From 7.2 on, or what has taken the change over, they become present when they are enabled.
- * Doesn't tell while all are enabled. */
+/* Whether all possible vCPUs are present in the guest from its start, as in Linux before 7.2, which
+ * tries to bring each of them up. In later kernels a vCPU becomes present when it is enabled. The
+ * answer means nothing while all vCPUs are enabled. */
 bool has_all_present(Guest *guest, const char *possible);
-/* The CPU masks in the guest; enabled and online are waited for. */
+/* The guest has these CPU masks; waits for enabled and online. */
 void assert_masks(Guest *guest, const char *possible, const char *enabled, const char *online);
-/* A monitor command is refused, and says so with all of these words, up to NULL. */
+/* A monitor command is refused with a message that contains all of these words, up to NULL. */
 void assert_refused(Guest *guest, const char *command, ...) G_GNUC_NULL_TERMINATED;
-/* The guest's kernel has said nothing that worries. */
+/* The guest's kernel has logged no warning and no error. */
 void assert_quiet_dmesg(Guest *guest);
+/* Since this boot, the guest has found n redistributors with LPIs disabled, given each a table of
+ * pending LPIs, and had nothing else to say about LPIs. */
+void assert_fresh_lpis(Guest *guest, unsigned n);
 /* The vCPU runs a task that is pinned to it, and its timer interrupts count. */
 void assert_works(Guest *guest, unsigned vcpu);
-/* Bring a vCPU in, and online; out. By monitor and agent. */
+/* Plug a vCPU, which the agent brings online, and wait until it runs. */
 void plug(Guest *guest, unsigned vcpu);
+/* Unplug a vCPU and wait until it is ejected. */
 void unplug(Guest *guest, unsigned vcpu);
-/* Make a request by a monitor command; returns its id. */
+/* Make a request by a monitor command. Returns its id. */
 unsigned request(Guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* Wait until the request has ended: once, and as an event's text has it ("done", "refused: …"), or,
- * with NULL, in any way. */
+/* Wait until the request has ended. It has ended once, and as the event's text says ("done",
+ * "refused: …"); with NULL, in any way. */
 void assert_outcome(Guest *guest, unsigned id, const char *outcome);
-/* What `info` says of the vCPU has all of these words in it, up to NULL. */
+/* The vCPU's line in the answer of `info` contains all of these words, up to NULL. */
 void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
-/* minivmm with these options ends with status 2, and says all of these words. */
+/* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
-/* Kill the guest, if there is one. For a test's tear-down. */
+/* A test's tear-down: kill the guest, if there is one. */
 int drop_guest(void **state);
-/* Power the guest off: minivmm ends with status 0. For a group's tear-down. */
+/* A group's tear-down: power the guest off. minivmm ends with status 0. */
 int power_off(void **state);
 
 #endif

@@ -13,8 +13,7 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
-/* Generous: an emulated host that has other things to do is slow, and a test that fails for that
- * is worse than one that fails late. */
+/* Long enough for a busy emulated host, on which no test must fail just for slowness. */
 #define TIMEOUT_US (180 * G_USEC_PER_SEC)
 
 typedef struct Event {
@@ -30,7 +29,7 @@ struct Guest {
     int console, monitor, output; /* fds; -1: closed */
     FILE *log;
     GString *console_text;  /* all of it */
-    gsize console_position; /* behind what was waited for last */
+    gsize console_position; /* end of the text of the previous wait */
     GString *monitor_line, *monitor_text, *output_line;
     GArray *events;
     guint next_event;
@@ -49,7 +48,7 @@ static void G_GNUC_PRINTF(2, 3) G_NORETURN fail(Guest *guest, const char *format
     guest_fail(guest, message);
 }
 
-/* --- Reading what comes --- */
+/* --- Input --- */
 
 static void on_console(Guest *guest, const char *data, gsize len)
 {
@@ -76,7 +75,7 @@ static void on_output_line(Guest *guest, const char *line)
 
 static void on_monitor_line(Guest *guest, const char *line)
 {
-    /* Events come on standard output too, where none is missed. */
+    /* Standard output has all events, from the first one. */
     if (!g_str_has_prefix(line, "event: "))
         g_string_append_printf(guest->monitor_text, "%s\n", line);
 }
@@ -109,7 +108,7 @@ static bool read_some(int *fd, char *data, gsize size, gsize *ret_len)
     return false;
 }
 
-/* Take in what is there, or comes within 100 ms. */
+/* Read what there is, after waiting up to 100 ms for it. */
 static void pump(Guest *guest)
 {
     struct pollfd fds[] = {
@@ -125,7 +124,7 @@ static void pump(Guest *guest)
         on_lines(guest, guest->monitor_line, data, len, on_monitor_line);
     if (fds[2].revents && read_some(&guest->output, data, sizeof(data), &len))
         on_lines(guest, guest->output_line, data, len, on_output_line);
-    /* What it said before it ended is read first. */
+    /* Output that came before the end is read first. */
     if (!guest->exited && guest->output < 0 && waitpid(guest->pid, &status, WNOHANG) > 0) {
         guest->exited = true;
         guest->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -157,7 +156,7 @@ static gsize wait_console(Guest *guest, const char *text)
     }
 }
 
-/* --- Life --- */
+/* --- Start and end --- */
 
 static int connect_to(Guest *guest, const char *path)
 {
@@ -178,7 +177,7 @@ static int connect_to(Guest *guest, const char *path)
             fail(guest, "minivmm ended with status %d before it listened on %s", guest->exit_status,
                  path);
         if (g_get_monotonic_time() > deadline)
-            fail(guest, "timed out: nobody listens on %s", path);
+            fail(guest, "timed out: minivmm does not listen on %s", path);
         g_usleep(10000);
     }
 }
@@ -197,14 +196,15 @@ static const char *environment(const char *name)
 
 static void spawn(Guest *guest, const char *options)
 {
-    g_autofree char *fixed = g_strdup_printf(
-        "%s --kernel %s --initrd %s --console %s --monitor %s %s", environment("MINIVMM"),
+    const char *more = g_getenv("GUEST_OPTIONS");
+    g_autofree char *command = g_strdup_printf(
+        "%s --kernel %s --initrd %s --console %s --monitor %s %s %s", environment("MINIVMM"),
         environment("GUEST_KERNEL"), environment("GUEST_INITRD"), guest->console_path,
-        guest->monitor_path, options);
+        guest->monitor_path, options, more ? more : "");
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) argv = NULL;
 
-    if (!g_shell_parse_argv(fixed, NULL, &argv, &error) ||
+    if (!g_shell_parse_argv(command, NULL, &argv, &error) ||
         !g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
                                   &guest->pid, NULL, &guest->output, NULL, &error))
         fail(guest, "%s", error->message);
@@ -353,7 +353,7 @@ static char *run(Guest *guest, int *ret_status, const char *command)
     from = guest->console_position;
     to = wait_console(guest, end);
     status = guest->console_position;
-    wait_console(guest, "]]"); /* then all of the number is there */
+    wait_console(guest, "]]"); /* the number is complete */
     *ret_status = (int)g_ascii_strtoll(guest->console_text->str + status, NULL, 10);
     output = g_strndup(guest->console_text->str + from, to - from);
     return g_strchomp(output);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A real guest in minivmm, driven from outside: its shell through the serial console (the protocol
- * is told in guest-init), its machine through the monitor. The environment names what to use:
- * MINIVMM, GUEST_KERNEL, GUEST_INITRD, and GUEST_LOGS, a folder for console logs, if wanted.
+ * A real guest in minivmm, driven from outside: its shell through the serial console (guest-init
+ * describes the protocol), its machine through the monitor. Environment variables:
  *
- * Whatever doesn't come in time, or ends when it shouldn't, goes to guest_fail().
+ *     MINIVMM, GUEST_KERNEL, GUEST_INITRD    the files to use
+ *     GUEST_OPTIONS    further options of minivmm for every guest, such as --own-vcpus (optional)
+ *     GUEST_LOGS       a folder for console logs (optional)
+ *
+ * A timeout or an unexpected end of minivmm calls guest_fail().
  */
 #ifndef E2E_GUEST_H
 #define E2E_GUEST_H
@@ -14,55 +17,56 @@
 
 typedef struct Guest Guest;
 
-/* Says what failed, never returns. To be defined by the program: a test fails, the demo exits. */
+/* Report a failure; never returns. Each program defines it: a test fails, the demo exits. */
 G_NORETURN void guest_fail(Guest *guest, const char *message);
 
-/* Start minivmm with these options besides kernel, initramfs, console and monitor. The log is
- * called after name. */
+/* Start minivmm with these options besides kernel, initramfs, console and monitor. name is that of
+ * the log. */
 Guest *guest_start(const char *name, const char *options);
-/* Wait until its user space is there. Again after a reboot. */
+/* Wait until the guest's user space is ready; once for each boot. */
 void guest_wait_ready(Guest *guest);
-/* Both. */
+/* guest_start() and guest_wait_ready(). */
 Guest *guest_boot(const char *name, const char *options);
-/* Kill it, if it still runs. NULL is allowed. */
+/* Kill minivmm if it still runs. NULL is allowed. */
 void guest_free(Guest *guest);
 
-/* The kernel's release, once ready. */
+/* The kernel's release, after guest_wait_ready(). */
 const char *guest_release(const Guest *guest);
-/* The console's last lines, for a message. The caller frees them. */
+/* The console's last lines. The caller frees them. */
 char *guest_console_tail(const Guest *guest, guint n_lines);
 const char *guest_log_path(const Guest *guest);
 GPid guest_pid(const Guest *guest);
 
-/* Run a shell command in the guest; its output without trailing white space, which the caller
- * frees. ret_status NULL: it must succeed. */
+/* Run a shell command in the guest. Returns its output without trailing white space, which the
+ * caller frees. With ret_status NULL, it must succeed. */
 char *guest_run(Guest *guest, int *ret_status, const char *format, ...) G_GNUC_PRINTF(3, 4);
-/* Wait for a text on the console, from a command in the background. Returns when it came, in µs of
- * the monotonic clock. */
+/* Wait for a text on the console, from a command in the background. Returns the time of its
+ * arrival, in µs of the monotonic clock. */
 gint64 guest_wait_console(Guest *guest, const char *text);
-/* Send a command that doesn't come back, like "reboot -f". */
+/* Send a command that does not return, like "reboot -f". */
 void guest_send(Guest *guest, const char *command);
-/* Run it again and again until its output is this. */
+/* Repeat a command until its output is this. */
 void guest_wait_output(Guest *guest, const char *command, const char *output);
 
-/* A monitor command's answer, its last line, "ok" or "error: …", included. The caller frees it. */
+/* Execute a monitor command. Returns its answer including the last line, "ok" or "error: …". The
+ * caller frees it. */
 char *guest_monitor(Guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* The same, which must be ok. */
+/* The same for a command that must succeed. */
 char *guest_command(Guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* The number behind key in an answer of `info`; -1: no such line. */
+/* The number after key in the answer of `info`; -1: no such line. */
 gint64 guest_info(Guest *guest, const char *key);
 
-/* Wait for an event whose text contains this, behind the one that was waited for last. Returns
- * when minivmm told of it, in µs of the monotonic clock. */
+/* Wait for an event whose text contains this, and which is later than the event of the previous
+ * wait. Returns the time of its arrival, in µs of the monotonic clock. */
 gint64 guest_wait_event(Guest *guest, const char *text);
-/* Whether one has come, ever. */
+/* Whether minivmm has reported such an event since its start. */
 bool guest_saw_event(Guest *guest, const char *text);
-/* How many have come, ever. */
+/* How many such events minivmm has reported since its start. */
 guint guest_count_events(Guest *guest, const char *text);
-/* Go on behind all that have come. */
+/* Make the next wait ignore all events up to now. */
 void guest_skip_events(Guest *guest);
 
-/* Wait until minivmm ends, and return its exit status; -1: by a signal. */
+/* Wait until minivmm ends. Returns its exit status, or -1 if a signal ended it. */
 int guest_wait_exit(Guest *guest);
 
 #endif

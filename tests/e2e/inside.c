@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs in the guest, for what its shell can't do:
+ * Runs in the guest, for what its shell cannot do:
  *
- *     inside kexec IMAGE INITRD   go on in this kernel
- *     inside cycles               CPU cycles that this CPU's PMU counts for some work
- *     inside sve                  bytes in a vector on this CPU
- *     inside pauth                "signed", if pointers can be signed on this CPU, and checked
+ *     inside kexec IMAGE INITRD   continue in this kernel
+ *     inside cycles               print the cycles that this CPU's PMU counts for some work
+ *     inside sve                  print the bytes in a vector on this CPU
+ *     inside pauth                print "signed" if this CPU can sign and authenticate pointers
  *
- * An instruction that the CPU lacks ends it by a signal.
+ * An instruction that the CPU lacks ends the program by a signal.
  */
 #include <fcntl.h>
 #include <libfdt.h>
@@ -30,11 +30,11 @@ static int fail(const char *what)
 
 /* --- kexec. Debian's arm64 kernels have kexec_load(2) only, which leaves all the work to us --- */
 
-/* Beyond what minivmm loads, and within its smallest RAM. */
+/* After everything that minivmm loads, and within the RAM of every guest that uses kexec. */
 #define KEXEC_BASE 0x50000000
 #define ALIGNMENT  0x200000
 
-/* The whole file, in whole pages, to lie in memory at address. Returns where the next can lie. */
+/* Load a file, in whole pages, for the memory at address. Returns the address for the next one. */
 static uint64_t load(const char *path, uint64_t address, uint64_t min_size,
                      struct kexec_segment *segment)
 {
@@ -53,7 +53,7 @@ static uint64_t load(const char *path, uint64_t address, uint64_t min_size,
     return (address + segment->memsz + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
 }
 
-/* The device tree is the one that this kernel began with, EFI's tables included. */
+/* The device tree is this kernel's own, which names the EFI tables. */
 static bool set_initrd(void *fdt, const struct kexec_segment *initrd)
 {
     uint64_t start = (uintptr_t)initrd->mem;
@@ -65,7 +65,7 @@ static bool set_initrd(void *fdt, const struct kexec_segment *initrd)
 
 static int do_kexec(const char *image_path, const char *initrd_path)
 {
-    /* The kernel jumps here, with nothing in X0. */
+    /* The kernel jumps here with X0 = 0. */
     struct {
         uint32_t code[6];
         uint64_t fdt, image;
@@ -83,7 +83,7 @@ static int do_kexec(const char *image_path, const char *initrd_path)
 
     if (image->bufsz < 64)
         return fail(image_path);
-    /* Its header knows how much memory it needs: Linux, Documentation/arch/arm64/booting.rst. */
+    /* Its header says how much memory it needs: Linux, Documentation/arch/arm64/booting.rst. */
     next = load(image_path, KEXEC_BASE, ((const uint64_t *)image->buf)[2], image);
     next = load(initrd_path, next, 0, initrd);
     next = load("/sys/firmware/fdt", next, 0, fdt);
@@ -130,8 +130,8 @@ static int do_sve(void)
     return 0;
 }
 
-/* Signed by a key of this program's, a pointer has bits that none has; checked, it has not. They
- * are so few with 52-bit addresses that one pointer in eight looks the same. */
+/* Signing puts a code into a pointer's upper bits, and authentication removes it. With 52-bit
+ * addresses the code is so short that it changes nothing in one of eight pointers. */
 static int do_pauth(void)
 {
     bool is_signed = false, is_checked = true;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A machine's life: requests of every outcome, races, many rounds, reboots and kexec, and a guest
- * that tries what no operating system does. The arguments say which groups of tests run. Besides
- * what guest.h names, the environment has GUEST_INSIDE and BARE_IMAGE, the programs inside and
- * bare.img.
+ * Requests with every outcome, races, many rounds, reboots, kexec, and a guest that does what no
+ * operating system does. The arguments are the groups of tests to run. Environment variables besides
+ * those of guest.h: GUEST_INSIDE and BARE_IMAGE, the programs inside and bare.img.
  */
 #include "check.h"
 
@@ -11,9 +10,9 @@
 
 #define CPUS "/sys/devices/system/cpu/"
 
-static unsigned last_request; /* by any of the tests on one guest */
+static unsigned last_request; /* the highest id of the current guest's requests */
 
-/* --- Requests that the guest doesn't just carry out --- */
+/* --- Requests that do not simply succeed --- */
 
 static int boot(void **state)
 {
@@ -49,7 +48,7 @@ static void unplug_of_the_last_online_cpu_is_refused(void **state)
 
     g_free(guest_run(guest, NULL, "echo 0 >" CPUS "cpu0/online"));
     guest_wait_event(guest, "vCPU 0: off");
-    assert_info(guest, 0, "enabled for good, off", NULL);
+    assert_info(guest, 0, "enabled permanently, off", NULL);
     id = ask(guest, "unplug", 1);
     assert_outcome(guest, id, "refused: the device is busy");
     assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x82", NULL);
@@ -67,7 +66,7 @@ static void what_was_refused_can_be_asked_for_again(void **state)
 /* The path of a vCPU's device in sysfs, by its _UID. */
 #define DEVICE(uid) "$(dirname $(grep -lx " uid " /sys/bus/acpi/devices/ACPI0007:*/uid))"
 
-static void an_eject_that_the_guest_begins_is_told_apart(void **state)
+static void an_eject_that_the_guest_begins_is_reported_as_such(void **state)
 {
     Guest *guest = *state;
 
@@ -84,7 +83,7 @@ static void an_eject_that_the_guest_begins_is_told_apart(void **state)
     assert_masks(guest, "0-3", "0-1", "0-1");
 }
 
-/* A guest without ACPI hotplug: its driver of the event device is taken away. */
+/* To ignore requests, the guest unbinds its driver from the event device. */
 #define GED "/sys/bus/platform/drivers/acpi-ged/"
 
 static void a_guest_that_ignores_requests_lets_them_time_out(void **state)
@@ -145,7 +144,7 @@ static void a_request_that_was_seen_cannot_be_cancelled(void **state)
     assert_masks(guest, "0-3", "0-1", "0-1");
 }
 
-/* Nothing of it is running in the guest, so the guest doesn't suffer. */
+/* The vCPU is offline in the guest, so the guest survives. */
 static void force_disables_an_offline_vcpu_without_the_guest(void **state)
 {
     Guest *guest = *state;
@@ -161,13 +160,13 @@ static void force_disables_an_offline_vcpu_without_the_guest(void **state)
     assert_int_not_equal(status, 0);
     guest_wait_event(guest, "vCPU 1: CPU_ON denied");
     assert_refused(guest, "force 1", "vCPU 1", "not enabled", NULL);
-    assert_refused(guest, "force 0", "vCPU 0", "for good", NULL);
+    assert_refused(guest, "force 0", "vCPU 0", "permanently", NULL);
 }
 
 /* --- Races with what the guest does --- */
 
-/* Linux answers "success" to an insert that comes before it is through with the eject, and forgets
- * it. */
+/* Linux answers an insert that arrives before the end of the eject with "success", and forgets it.
+ */
 static void a_plug_right_after_ej0_is_not_lost(void **state)
 {
     Guest *guest = *state;
@@ -232,7 +231,7 @@ static void bursts_are_carried_out_one_by_one(void **state)
     }
 }
 
-/* What minivmm holds, as its host's kernel counts it. */
+/* A number that a shell command prints in minivmm's directory of the host's /proc. */
 static unsigned count_lines(Guest *guest, const char *command)
 {
     g_autofree char *shell =
@@ -266,7 +265,7 @@ static void many_rounds_leave_nothing_behind(void **state)
     assert_int_equal(guest_info(guest, "threads"), 2);
 }
 
-static void the_guest_has_nothing_to_complain_of(void **state)
+static void the_guest_logs_no_error(void **state)
 {
     assert_quiet_dmesg(*state);
 }
@@ -282,10 +281,11 @@ static void each_request_has_ended_exactly_once(void **state)
 static int boot_again(void **state)
 {
     last_request = 0;
-    *state = guest_boot("reboot", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
+    *state = guest_boot("reboot", "--its --vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
     return 0;
 }
 
+/* A reset disables LPIs, so each boot gives each redistributor a new table of pending LPIs. */
 static void hot_added_vcpus_stay_over_reboots(void **state)
 {
     Guest *guest = *state;
@@ -293,6 +293,7 @@ static void hot_added_vcpus_stay_over_reboots(void **state)
     plug(guest, 2);
     plug(guest, 3);
     last_request = 2;
+    assert_fresh_lpis(guest, 3);
     for (unsigned i = 0; i < 4; i++) {
         guest_skip_events(guest);
         guest_send(guest, "reboot -f");
@@ -300,6 +301,7 @@ static void hot_added_vcpus_stay_over_reboots(void **state)
         guest_wait_ready(guest);
         assert_masks(guest, "0-3", "0,2-3", "0,2-3");
         assert_int_equal(guest_info(guest, "threads"), 3);
+        assert_fresh_lpis(guest, 3);
         assert_quiet_dmesg(guest);
     }
     assert_works(guest, 3);
@@ -311,7 +313,7 @@ typedef enum {
     AFTER
 } When;
 
-/* Requests on two vCPUs, and a reboot; what becomes of the requests. */
+/* Requests for two vCPUs around a reboot end as done. */
 static void request_around_reboot(Guest *guest, When when, const char *what, const char *masks)
 {
     unsigned ids[2];
@@ -335,8 +337,8 @@ static void request_around_reboot(Guest *guest, When when, const char *what, con
             g_strdup_printf("request %u refused: the device is busy", ids[i]);
 
         assert_outcome(guest, ids[i], NULL);
-        /* A kernel that already goes down for the reboot takes no CPU offline any more, and says
-         * so. Then it can be asked for again. */
+        /* A kernel that has begun its reboot refuses to take a CPU offline. The next one does not.
+         */
         if (guest_saw_event(guest, refused))
             ids[i] = last_request = request(guest, "%s %u", what, 2 + i);
         assert_outcome(guest, ids[i], "done");
@@ -375,9 +377,21 @@ static void a_plug_just_after_a_reboot_is_not_lost(void **state)
     request_around_reboot(*state, AFTER, "plug", "0,2-3");
 }
 
-/* --- The guest restarts itself, without the machine --- */
+static void a_quit_during_a_reboot_ends_minivmm(void **state)
+{
+    Guest *guest = *state;
 
-/* An initramfs that has the guest's own, /Image and /initrd for a kexec, and /inside. */
+    guest_skip_events(guest);
+    guest_send(guest, "reboot -f");
+    guest_wait_event(guest, "all vCPUs have parked");
+    g_free(guest_command(guest, "quit"));
+    assert_int_equal(guest_wait_exit(guest), 0);
+    drop_guest(state);
+}
+
+/* --- kexec: the guest restarts itself, without a reset of the machine --- */
+
+/* The guest's initramfs with /Image and /initrd for a kexec, and /inside. */
 static char *big_initrd(void)
 {
     g_autofree char *path = NULL;
@@ -410,7 +424,7 @@ static Guest *boot_with_inside(const char *name, const char *options)
 
 static void a_kernel_started_by_kexec_finds_hot_added_vcpus(void **state)
 {
-    Guest *guest = boot_with_inside("kexec", "");
+    Guest *guest = boot_with_inside("kexec", "--its");
 
     *state = guest;
     plug(guest, 2);
@@ -422,6 +436,8 @@ static void a_kernel_started_by_kexec_finds_hot_added_vcpus(void **state)
     guest_wait_ready(guest);
     assert_false(guest_saw_event(guest, "all vCPUs have parked"));
     assert_masks(guest, "0-3", "0,2", "0,2");
+    /* LPIs cannot be disabled, so the new kernel keeps the tables that the old one has reserved. */
+    assert_output(guest, "2", "dmesg | grep -c 'using reserved LPI pending table'");
     plug(guest, 3);
     assert_works(guest, 3);
     unplug(guest, 2);
@@ -429,7 +445,7 @@ static void a_kernel_started_by_kexec_finds_hot_added_vcpus(void **state)
     assert_quiet_dmesg(guest);
 }
 
-/* --- What every vCPU has --- */
+/* --- Features of vCPUs --- */
 
 static void assert_counts_cycles(Guest *guest, unsigned vcpu)
 {
@@ -597,7 +613,7 @@ static void a_vcpu_begins_in_its_callers_endianness(void **state)
     guest_wait_output(guest, "entry 1", "x0 0 others 0 sctlr 0 daif 3c0 el 1 spsel 1");
 }
 
-/* The register block: bit 15 of an event says that it is one, 14 and 13 insert and remove. */
+/* docs/register-block.md. In an event, bit 15 marks it as valid; 14 and 13 are insert and remove. */
 #define TAKE_EVENTS        "read 8 0x09000018"
 #define EJECT(vcpu)        "write 8 0x09000028 " vcpu
 #define EJECT_CLOSED(vcpu) "write 8 0x09000020 0x3000" vcpu
@@ -615,7 +631,7 @@ static void ej0_before_cpu_off_ends_when_the_vcpu_is_off(void **state)
     assert_info(guest, 1, "disabled, on", "being ejected", "unplug request", NULL);
     assert_output(guest, "0", "hvc 0 0xc4000004 1 0");
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
-    /* It still runs, and turns itself off in its own time. */
+    /* It still runs until it turns itself off. */
     assert_output(guest, "0", "hvc 1 0xc4000004 1 0");
     turn_off(guest, 1);
     guest_wait_event(guest, "vCPU 1: ejected");
@@ -681,7 +697,7 @@ static void insert_and_remove_of_one_vcpu_come_together(void **state)
     g_free(guest_run(guest, NULL, EJECT("3")));
     g_free(guest_run(guest, NULL, EJECT_CLOSED("3")));
     plug = ask(guest, "plug", 3);
-    /* It looks who is enabled, and so knows of the vCPU before it knows of the event. */
+    /* The guest reads which vCPUs are enabled, and so knows of this one before it takes the event. */
     assert_output(guest, "f", ENABLED);
     unplug = ask(guest, "unplug", 3);
     assert_outcome(guest, plug, "cancelled");
@@ -750,10 +766,10 @@ static void force_parks_what_runs(void **state)
         assert_info(guest, i, "disabled, off", NULL);
     }
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
-    assert_int_equal(guest_info(guest, "threads"), 1);
+    assert_int_equal(guest_info(guest, "running"), 1);
 }
 
-static void all_that_took_ten_reboots_in_one_process(void **state)
+static void minivmm_has_rebooted_ten_times(void **state)
 {
     assert_int_equal(guest_count_events(*state, "all vCPUs have parked"), 10);
 }
@@ -764,7 +780,7 @@ static int run_requests(void)
         cmocka_unit_test(unplug_while_hotplug_is_switched_off_is_refused),
         cmocka_unit_test(unplug_of_the_last_online_cpu_is_refused),
         cmocka_unit_test(what_was_refused_can_be_asked_for_again),
-        cmocka_unit_test(an_eject_that_the_guest_begins_is_told_apart),
+        cmocka_unit_test(an_eject_that_the_guest_begins_is_reported_as_such),
         cmocka_unit_test(a_guest_that_ignores_requests_lets_them_time_out),
         cmocka_unit_test(opposite_requests_that_the_guest_has_not_seen_undo_each_other),
         cmocka_unit_test(a_request_waits_for_a_guest_that_listens_later),
@@ -774,7 +790,7 @@ static int run_requests(void)
         cmocka_unit_test(bursts_are_carried_out_one_by_one),
         cmocka_unit_test(many_rounds_leave_nothing_behind),
         cmocka_unit_test(force_disables_an_offline_vcpu_without_the_guest),
-        cmocka_unit_test(the_guest_has_nothing_to_complain_of),
+        cmocka_unit_test(the_guest_logs_no_error),
         cmocka_unit_test(each_request_has_ended_exactly_once),
     };
 
@@ -791,8 +807,9 @@ static int run_reboots(void)
         cmocka_unit_test(a_plug_during_a_reboot_is_not_lost),
         cmocka_unit_test(an_unplug_just_after_a_reboot_is_not_lost),
         cmocka_unit_test(a_plug_just_after_a_reboot_is_not_lost),
-        cmocka_unit_test(all_that_took_ten_reboots_in_one_process),
+        cmocka_unit_test(minivmm_has_rebooted_ten_times),
         cmocka_unit_test(each_request_has_ended_exactly_once),
+        cmocka_unit_test(a_quit_during_a_reboot_ends_minivmm),
     };
 
     return cmocka_run_group_tests_name("life reboots", tests, boot_again, power_off);
@@ -833,7 +850,6 @@ static int run_starts(void)
     return cmocka_run_group_tests_name("life starts", tests, NULL, NULL);
 }
 
-/* On a host that has them. */
 static int run_features(void)
 {
     const struct CMUnitTest tests[] = {

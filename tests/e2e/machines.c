@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Machines of every shape, booted with one vCPU enabled: the last vCPU and one in the middle come
- * and go, and the guest sees each of them where the config has put it.
+ * Machines of many shapes: vCPUs are plugged and unplugged, and the guest sees each of them where
+ * the config has put it.
  *
  *     machines gicv3|gicv2|kernels [MACHINE]
  *
- * Besides what guest.h tells, kernels takes GUEST_KERNEL_NEWEST, and GUEST_KERNEL_OLD, one before
- * Linux 6.11. What isn't given, or what the host's KVM hasn't got, is skipped. In the end, lines
- * that begin with "combination: " are a table of what was run, in Markdown.
+ * Environment variables of kernels besides those of guest.h: GUEST_KERNEL_NEWEST, and
+ * GUEST_KERNEL_OLD, a kernel before Linux 6.11. A machine is skipped if its kernel is not given, or
+ * if the host's KVM lacks its GIC. Lines that begin with "combination: " are a table of the machines
+ * that were run, in Markdown.
  */
 #include "check.h"
 
@@ -22,31 +23,31 @@
 typedef struct Machine {
     const char *name;
     CMUnitTestFunction test;
-    const char *kernel; /* the variable that names it */
+    const char *kernel; /* the environment variable with its path */
     unsigned n_vcpus, n_enabled;
     struct {
         unsigned sockets, clusters, cores, threads;
-    } topology; /* none: the library's own choice, a socket of cores */
+    } topology; /* all zero: the library's default, a socket of cores */
     unsigned n_nodes;
     unsigned gic;
     bool its;
     const char *redists; /* NULL: one region */
     const char *psci;
-    bool removable; /* the cold-plugged ones */
-    unsigned mem;   /* MiB; 0: minivmm's choice */
+    bool removable; /* cold-plugged vCPUs */
+    unsigned mem;   /* MiB; 0: minivmm's default */
 } Machine;
 
-/* What has become of a machine; its row in the table. */
+/* A machine's test, and its row in the table. */
 typedef struct Run {
     const Machine *machine;
     Guest *guest;
     char *release;
     GString *exercise;
-    const char *result; /* NULL: it wasn't run */
+    const char *result; /* NULL: it was not run */
     bool online[MAX_VCPUS];
 } Run;
 
-/* --- Where a vCPU is, by the config --- */
+/* --- Where a vCPU is, according to the config --- */
 
 typedef unsigned PlaceFunc(const Machine *m, unsigned vcpu);
 
@@ -60,10 +61,17 @@ static unsigned socket_of(const Machine *m, unsigned vcpu)
     return vcpu / (m->n_vcpus / MAX(m->topology.sockets, 1));
 }
 
-/* Of a socket that isn't divided into clusters, Linux takes the whole for one. */
+/* Linux takes a socket that is not divided into clusters for one cluster. */
 static unsigned cluster_of(const Machine *m, unsigned vcpu)
 {
     return core_of(m, vcpu) / (m->topology.cores ? m->topology.cores : m->n_vcpus);
+}
+
+/* The _UIDs of the containers that the PPTT names: sockets, then clusters (docs/acpi.md). */
+static unsigned cluster_id_of(const Machine *m, unsigned vcpu)
+{
+    return m->topology.clusters > 1 ? m->topology.sockets + cluster_of(m, vcpu)
+                                    : socket_of(m, vcpu);
 }
 
 /* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the
@@ -116,11 +124,20 @@ static void assert_online(const Run *run)
 static const struct {
     const char *list, *id; /* files in cpuN/topology */
     PlaceFunc *place_of;
+    PlaceFunc *expected_id; /* NULL: up to Linux, but the same where the place is */
 } levels[] = {
-    {"package_cpus_list", "physical_package_id", socket_of},
-    {"cluster_cpus_list", "cluster_id", cluster_of},
-    {"core_cpus_list", "core_id", core_of},
+    {"package_cpus_list", "physical_package_id", socket_of, socket_of},
+    {"cluster_cpus_list", "cluster_id", cluster_of, cluster_id_of},
+    {"core_cpus_list", "core_id", core_of, NULL},
 };
+
+static void assert_topology(const Run *run, unsigned vcpu, const char *file, const char *text)
+{
+    g_autofree char *command =
+        g_strdup_printf("cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, file);
+
+    assert_output(run->guest, text, command);
+}
 
 /* Each online vCPU's siblings are those that are online in the same place. */
 static void assert_siblings(const Run *run)
@@ -129,11 +146,21 @@ static void assert_siblings(const Run *run)
         for (gsize i = 0; run->online[vcpu] && i < G_N_ELEMENTS(levels); i++) {
             unsigned place = levels[i].place_of(run->machine, vcpu);
             g_autofree char *list = online_at(run, levels[i].place_of, place);
-            g_autofree char *command = g_strdup_printf(
-                "cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, levels[i].list);
 
-            assert_output(run->guest, list, command);
+            assert_topology(run, vcpu, levels[i].list, list);
         }
+}
+
+static void assert_ids(const Run *run)
+{
+    for (unsigned vcpu = 0; vcpu < run->machine->n_vcpus; vcpu++)
+        for (gsize i = 0; run->online[vcpu] && i < G_N_ELEMENTS(levels); i++)
+            if (levels[i].expected_id) {
+                g_autofree char *id =
+                    g_strdup_printf("%u", levels[i].expected_id(run->machine, vcpu));
+
+                assert_topology(run, vcpu, levels[i].id, id);
+            }
 }
 
 static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
@@ -144,7 +171,6 @@ static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
     return g_ascii_strtoll(id, NULL, 10);
 }
 
-/* The numbers themselves are up to Linux; they are the same where the place is. */
 static void assert_same_ids_in_same_places(const Run *run, unsigned a, unsigned b)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(levels); i++) {
@@ -178,13 +204,13 @@ static void assert_nodes(const Run *run)
         }
 }
 
-/* --- A machine's life --- */
+/* --- Steps of the tests --- */
 
 static char *options_of(const Machine *m)
 {
     GString *options = g_string_new(NULL);
 
-    /* Of two, minivmm takes this --kernel, not GUEST_KERNEL. */
+    /* minivmm uses the last --kernel, so this one overrides GUEST_KERNEL. */
     g_string_append_printf(
         options, "--kernel %s --append 'vcpuhp.agent quiet' --vcpus %u --enabled %u --gic %u%s",
         g_getenv(m->kernel), m->n_vcpus, m->n_enabled, m->gic, m->its ? " --its" : "");
@@ -243,14 +269,14 @@ static void begin(Run *run)
         run->online[i] = true;
 }
 
-/* Nothing of level warning or worse either, except: */
+/* The kernel has logged nothing of level warning or above, except: */
 static void assert_no_warnings(const Run *run)
 {
     static const char *const expected[] = {
         "hrtimer: interrupt took",            /* the host is slow */
         "KASLR disabled due to lack of seed", /* minivmm gives none */
         "No ACPI PMU IRQ for CPU",            /* there is no PMU */
-        "Early cacheinfo failed",             /* Linux 6.1: there are no caches in the PPTT */
+        "Early cacheinfo failed",             /* Linux 6.1: the PPTT has no caches */
         "Processor Platform Limit event",     /* see assert_quiet_dmesg() */
     };
     g_autofree char *said = guest_run(run->guest, NULL, "dmesg -r | grep '^<[0-4]>' || true");
@@ -300,7 +326,7 @@ static void go(Run *run, unsigned vcpu)
     g_string_append_printf(run->exercise, " -%u", vcpu);
 }
 
-/* The last vCPU, its neighbour and one in the middle. */
+/* The last vCPU, one in the middle, and the last one's neighbour. */
 static void vcpus_come_to_their_places_and_go(void **state)
 {
     Run *run = *state;
@@ -316,11 +342,37 @@ static void vcpus_come_to_their_places_and_go(void **state)
         assert_same_ids_in_same_places(run, added[i], 0);
     }
     assert_siblings(run);
+    assert_ids(run);
     assert_nodes(run);
     for (unsigned i = 0; i < n_added; i++)
         go(run, added[i]);
     assert_siblings(run);
     assert_nodes(run);
+    end(run);
+}
+
+/* In each of the containers that divide a cluster of more than 16 vCPUs, the last one. */
+static bool ends_group(const Machine *m, unsigned vcpu)
+{
+    unsigned place = vcpu % (m->topology.cores * m->topology.threads);
+
+    return place % 16 == 15 || place == m->topology.cores * m->topology.threads - 1;
+}
+
+static void vcpus_come_and_go_in_every_group(void **state)
+{
+    Run *run = *state;
+    unsigned n = run->machine->n_vcpus;
+
+    begin(run);
+    for (unsigned vcpu = 0; vcpu < n; vcpu++)
+        if (ends_group(run->machine, vcpu))
+            come(run, vcpu);
+    assert_siblings(run);
+    assert_ids(run);
+    for (unsigned vcpu = 0; vcpu < n; vcpu++)
+        if (ends_group(run->machine, vcpu))
+            go(run, vcpu);
     end(run);
 }
 
@@ -331,7 +383,7 @@ static void a_machine_of_one_vcpu_has_nothing_to_plug(void **state)
     begin(run);
     assert_online(run);
     assert_refused(run->guest, "plug 1", "no vCPU 1", NULL);
-    assert_refused(run->guest, "unplug 0", "vCPU 0", "for good", NULL);
+    assert_refused(run->guest, "unplug 0", "vCPU 0", "permanently", NULL);
     assert_siblings(run);
     end(run);
 }
@@ -356,8 +408,8 @@ static void assert_kept(const Run *run)
     assert_output(run->guest, online, "cat /sys/devices/system/cpu/online");
 }
 
-/* Such a guest answers both events as if it had done what it was told (ACPI 6.5, 6.3.5: _OST),
- * which proves nothing: the vCPU never turns on. */
+/* Such a guest reports success for both events (ACPI 6.5, 6.3.5: _OST), but never turns the vCPU
+ * on. Only VCPUHP_UNTIL_ON shows the difference. */
 static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
 {
     Run *run = *state;
@@ -372,10 +424,13 @@ static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
     assert_kept(run);
     assert_outcome(run->guest, request(run->guest, "unplug %u", last), "done");
     assert_info(run->guest, last, "disabled, off", NULL);
+    assert_outcome(run->guest, request(run->guest, "plug %u until-on 2000", last), "timed out");
+    assert_info(run->guest, last, "enabled, off", "last _OST 0x1, 0x0", NULL);
+    assert_outcome(run->guest, request(run->guest, "unplug %u", last), "done");
     assert_kept(run);
     assert_int_equal(guest_info(run->guest, "running"), run->machine->n_enabled);
-    assert_int_equal(guest_info(run->guest, "counter cpu_on.done"), run->machine->n_enabled - 1);
-    g_string_append_printf(run->exercise, " +%u -%u, unheeded", last, last);
+    assert_int_equal(guest_info(run->guest, "counter cpu_on_granted"), run->machine->n_enabled - 1);
+    g_string_append_printf(run->exercise, " +%u -%u, without effect", last, last);
     end(run);
 }
 
@@ -390,12 +445,12 @@ static void print_row(const Run *run)
     g_autofree char *redists =
         m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
 
-    print_message("combination: | %s | %u | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
-                  run->release ? run->release : m->kernel, m->n_vcpus, m->n_enabled,
-                  m->removable ? ", removable" : "", m->gic, m->its ? ", ITS" : "",
-                  redists ? redists : "", m->psci ? m->psci : "sparse",
-                  m->topology.sockets ? topology : "-", MAX(m->n_nodes, 1), run->exercise->str,
-                  run->result);
+    print_message("combination: | %s | %u%s | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
+                  run->release ? run->release : m->kernel, m->n_vcpus,
+                  has_own_vcpus() ? ", lent" : "", m->n_enabled, m->removable ? ", removable" : "",
+                  m->gic, m->its ? ", ITS" : "", redists ? redists : "",
+                  m->psci ? m->psci : "sparse", m->topology.sockets ? topology : "-",
+                  MAX(m->n_nodes, 1), run->exercise->str, run->result);
 }
 
 static int run_machines(const char *name, const Machine *machines, gsize n)
@@ -438,6 +493,8 @@ static const Machine gicv3[] = {
      .topology = {1, 1, 2, 2}, .psci = "whole"},
     {"64_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 64, 1, .gic = 3, .its = true,
      .topology = {2, 2, 8, 2}, .n_nodes = 2},
+    {"uneven_groups", vcpus_come_and_go_in_every_group, DEFAULT, 80, 1, .gic = 3,
+     .topology = {2, 2, 20, 1}},
     {"512_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 512, 1, .gic = 3, .its = true,
      .topology = {4, 4, 16, 2}, .n_nodes = 4, .redists = "200,300,12", .mem = 1024},
 };

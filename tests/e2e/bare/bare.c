@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that does what it is told, and what no operating system does: calls firmware and accesses
- * the register block as the tester says. Its commands come by the protocol of guest-init; numbers
- * are decimal or 0x…, `entry` is the address where turned-on vCPUs begin, CPU is a vCPU's number:
+ * A guest that executes the tester's commands, among them what no operating system does: firmware
+ * calls and accesses to the register block. Commands arrive by the protocol of guest-init. Numbers
+ * are decimal or 0x…; `entry` is the address at which vCPUs begin that are turned on; CPU is a
+ * vCPU's number:
  *
- *     hvc CPU X0 X1 X2 X3     a call from that vCPU; answers X0. smc: the same by SMC; be: by HVC
+ *     hvc CPU X0 X1 X2 X3     a call from that vCPU; prints X0. smc: the same by SMC; be: by HVC
  *                             with big-endian data accesses
- *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; answers both X0
+ *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; prints both X0
  *     off CPU                 that vCPU turns itself off
  *     all X1 X2 X3            every PSCI call, by HVC and SMC, except those that end the machine or
- *                             the caller; answers a line for each that wasn't NOT_SUPPORTED
- *     entry CPU               what that vCPU found in its registers
- *     read SIZE ADDRESS       answers the value
+ *                             the caller; prints a line for each answer but NOT_SUPPORTED
+ *     entry CPU               prints the registers with which that vCPU began
+ *     read SIZE ADDRESS       prints the value
  *     write SIZE ADDRESS VALUE
- *     pends INTID             whether that interrupt is pending
+ *     pends INTID             prints whether that interrupt is pending
  *     poweroff
  *
- * vCPU 0 listens; the others, once on, wait for calls to make.
+ * vCPU 0 reads commands. The others, once on, wait for calls to make.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,7 +31,7 @@ typedef enum {
 } CallState;
 
 typedef struct Cpu {
-    uint64_t x[31], sctlr, daif, currentel, spsel; /* as found, by start.S */
+    uint64_t x[31], sctlr, daif, currentel, spsel; /* at the vCPU's start; saved by start.S */
     CallState state;
     uint64_t call[5], result;
 } __attribute__((aligned(1 << CPU_SHIFT))) Cpu;
@@ -52,7 +53,7 @@ enum {
     PSCI_SYSTEM_OFF = 0x84000008,
 };
 
-/* --- Registers. One access each, of this size: what the tester wants to try. --- */
+/* --- Registers: one access of exactly this size --- */
 
 static uint64_t read_memory(uint64_t size, uint64_t address)
 {
@@ -155,11 +156,11 @@ static void get_line(char *line, int size)
     line[n] = '\0';
 }
 
-/* --- The vCPU that listens --- */
+/* --- The vCPU that reads commands --- */
 
 #define GICD 0x08000000
 
-/* WFI is to end when there is input: have the UART's interrupt pend, which stays masked. */
+/* Input makes the UART's interrupt pending, which ends WFI. The CPU masks the interrupt. */
 static void init_gic(void)
 {
     write_memory(4, GICD, 1 << 4 | 1 << 1);                  /* CTLR: ARE, group 1 */
@@ -171,8 +172,8 @@ static void init_gic(void)
     write_memory(4, UARTIMSC, INT_RX);
 }
 
-/* Without an MMU a misaligned access ends in the guest itself. This maps all addresses as they are,
- * in blocks of 1 GiB, not cached: as they are for the other vCPUs. */
+/* With the MMU off, a misaligned access faults in the guest and never reaches KVM. The table maps
+ * all addresses to themselves, in blocks of 1 GiB, and uncached as for the other vCPUs. */
 static void init_mmu(void)
 {
     static uint64_t table[512] __attribute__((aligned(4096)));
@@ -324,7 +325,7 @@ static bool equal(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Cut the next word off. */
+/* Remove the next word from the line, and return it. */
 static const char *next_word(char **line)
 {
     char *word = *line, *end;

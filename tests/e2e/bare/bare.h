@@ -4,7 +4,7 @@
 
 #define N_CPUS     4
 #define STACK_SIZE 0x1000
-#define CPU_SHIFT  9 /* of sizeof(Cpu) */
+#define CPU_SHIFT  9 /* log2 of sizeof(Cpu) */
 
 #define CONDUIT_HVC 0
 #define CONDUIT_SMC 1

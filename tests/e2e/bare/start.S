@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bare.h"
 
-    /* So that it is loaded as a kernel: Linux, Documentation/arch/arm64/booting.rst. */
+    /* The header of a kernel image: Linux, Documentation/arch/arm64/booting.rst. */
     .section .head, "ax"
     b       start
     .word   0
@@ -20,8 +20,9 @@ start:
     b       main
 
     /*
-     * Where CPU_ON sends a vCPU: save what it finds in its registers, for the tester to see. Only
-     * then may one be used, but these three; and data is stored only in little endian.
+     * The entry address of CPU_ON. Saves the vCPU's registers before anything else changes them:
+     * X0, X1 and SCTLR_EL1 in thread ID registers, because X0 and X1 are needed as scratch and EE
+     * must be clear for data to be stored in little endian.
      */
     .global secondary
 secondary:
@@ -86,7 +87,7 @@ smccc:
     ret
 1:  smc     #0
     ret
-2:  mrs     x10, sctlr_el1          /* HVC, by a big-endian caller: EE is for page tables, too */
+2:  mrs     x10, sctlr_el1          /* EE applies to page tables as well, so the MMU is off */
     orr     x11, x10, #SCTLR_EE
     and     x11, x11, #~SCTLR_M
     msr     sctlr_el1, x11
