@@ -189,7 +189,7 @@ static void call_step(Machine *m)
         m->running[vcpu] = false;
 }
 
-static void assert_sound(Machine *m)
+static void assert_invariants(Machine *m)
 {
     const Slots *slots = &m->hp->slots;
     unsigned n_open = 0, n_running = 0, n_raised = 0;
@@ -259,7 +259,7 @@ static void run_seed(uint32_t seed)
             machine_step(&m);
         }
         if (i % 16 == 0)
-            assert_sound(&m);
+            assert_invariants(&m);
     }
     /* The steps above do cause requests to end. */
     assert_true(m.n_ended > 100);

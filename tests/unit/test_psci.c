@@ -273,7 +273,7 @@ static void cpu_on_of_an_unknown_mpidr_while_stopping_is_invalid_parameters(void
     assert_refused(f, MPIDR_UNKNOWN, ENTRY, PSCI_INVALID_PARAMETERS);
 }
 
-static void cpu_on_hands_over_address_context_and_endianness(void **state)
+static void cpu_on_passes_address_context_and_endianness(void **state)
 {
     Fixture *f = *state;
     const Entry *entry = &f->slots.table[VCPU_OFF].entry;
@@ -292,7 +292,7 @@ static void cpu_on_hands_over_address_context_and_endianness(void **state)
     assert_true(entry->big_endian);
 }
 
-static void cpu_on_that_no_sound_guest_makes_is_told_with_its_caller(void **state)
+static void cpu_on_that_no_correct_guest_makes_is_reported_with_its_caller(void **state)
 {
     Fixture *f = *state;
 
@@ -825,8 +825,8 @@ int main(void)
         TEST(cpu_on_of_an_on_vcpu_while_stopping_is_already_on),
         TEST(cpu_on_of_a_disabled_vcpu_while_stopping_is_denied),
         TEST(cpu_on_of_an_unknown_mpidr_while_stopping_is_invalid_parameters),
-        TEST(cpu_on_hands_over_address_context_and_endianness),
-        TEST(cpu_on_that_no_sound_guest_makes_is_told_with_its_caller),
+        TEST(cpu_on_passes_address_context_and_endianness),
+        TEST(cpu_on_that_no_correct_guest_makes_is_reported_with_its_caller),
         TEST(cpu_off_parks),
         TEST(cpu_off_has_no_64_bit_call),
         TEST(affinity_info_of_an_off_vcpu_is_off),
