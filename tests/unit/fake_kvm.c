@@ -635,8 +635,6 @@ static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
         return get_pmu_attr(v, arg);
     case KVM_RUN:
         return run_vcpu(v, id);
-    }
-    switch (request) {
     case KVM_ARM_VCPU_INIT:
         return vcpu_init(v, arg);
     case KVM_ARM_VCPU_FINALIZE:

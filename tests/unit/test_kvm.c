@@ -24,6 +24,8 @@
 #define N_CALLS_BEFORE_ON 5
 /* X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1 of the fake. */
 #define N_IMAGE_REGS 35
+/* The virtual timer's interrupt */
+#define TIMER_PPI 27
 
 typedef struct Fixture {
     bool lend; /* the VMM lends vCPUs and vGIC */
@@ -465,7 +467,97 @@ static void setup_after_start_is_refused(void **state)
     assert_int_equal(fake.n_changes, 0);
 }
 
-/* Everything that setting up can do, so that everything can fail. */
+/* --- The hook between the steps of the setup --- */
+
+static GString *steps; /* what the hook saw */
+
+static bool note_step(VcpuhpKvmStep step, uint32_t vcpu, int fd, void *opaque, GError **error)
+{
+    const FakeVcpu *v = &fake.vcpus[vcpu];
+
+    (void)fd, (void)opaque, (void)error;
+    g_string_append_printf(steps, "%u:%s%s%s%s ", vcpu,
+                           step == VCPUHP_KVM_STEP_INITIALISED ? "initialised" : "before-pmu",
+                           v->finalised ? ",finalised" : "", fake.vgic.initialised ? ",vgic" : "",
+                           v->pmu_initialised ? ",pmu" : "");
+    return v->initialised;
+}
+
+static void assert_steps(Fixture *f, const char *expected)
+{
+    steps = g_string_new(NULL);
+    f->kvm.prepare_vcpu = note_step;
+    setup(f);
+    assert_string_equal(steps->str, expected);
+    g_string_free(steps, TRUE);
+}
+
+static void the_hook_sees_each_vcpu_before_it_is_finalised_and_before_its_pmu(void **state)
+{
+    Fixture *f = *state;
+
+    begin(f, &fake_modern_host, 2);
+    f->config.pmu_irq = 23;
+    f->kvm.features = VCPUHP_KVM_SVE;
+    assert_steps(f, "0:initialised 1:initialised "
+                    "0:before-pmu,finalised,vgic 1:before-pmu,finalised,vgic ");
+}
+
+static void without_a_pmu_the_hook_has_one_step(void **state)
+{
+    Fixture *f = *state;
+
+    begin(f, &fake_modern_host, 2);
+    assert_steps(f, "0:initialised 1:initialised ");
+}
+
+static bool narrow_sve(VcpuhpKvmStep step, uint32_t vcpu, int fd, void *opaque, GError **error)
+{
+    uint64_t vls[KVM_ARM64_SVE_VLS_WORDS] = {0x3};
+    struct kvm_one_reg reg = {.id = KVM_REG_ARM64_SVE_VLS, .addr = (uintptr_t)vls};
+
+    (void)vcpu, (void)error;
+    assert_non_null(opaque);
+    return step != VCPUHP_KVM_STEP_INITIALISED || ioctl(fd, KVM_SET_ONE_REG, &reg) == 0;
+}
+
+static void the_hook_can_narrow_the_vector_lengths(void **state)
+{
+    Fixture *f = *state;
+
+    f->kvm.features = VCPUHP_KVM_SVE;
+    f->kvm.prepare_vcpu = narrow_sve;
+    setup(f);
+    for (uint32_t i = 0; i < N_VCPUS; i++) {
+        assert_int_equal(fake.vcpus[i].vls[0], 0x3);
+        assert_true(fake.vcpus[i].finalised);
+    }
+}
+
+static bool refuse_vcpu_1(VcpuhpKvmStep step, uint32_t vcpu, int fd, void *opaque, GError **error)
+{
+    (void)step, (void)fd, (void)opaque;
+    if (vcpu != 1)
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "the VMM's own words");
+    return false;
+}
+
+static void an_error_of_the_hook_is_the_setups(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    f->kvm.prepare_vcpu = refuse_vcpu_1;
+    assert_false(try_setup(f, &error));
+    assert_true(g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_PERM));
+    assert_string_equal(error->message, "the VMM's own words");
+    assert_int_equal(vcpuhp_kvm_vcpu_fd(f->hp, 0), -1);
+}
+
+/* --- Failures of the setup --- */
+
+/* Everything that the setup can do, so that everything can fail. */
 static void begin_full(Fixture *f)
 {
     static const uint64_t mpidrs[] = {0x100, 0x101, 0x102};
@@ -524,6 +616,40 @@ static void without_setup_there_are_no_fds(void **state)
     assert_int_equal(vcpuhp_kvm_vcpu_fd(f->hp, N_VCPUS), -1);
     assert_true(vcpuhp_kvm_vgic_fd(f->hp) >= 0);
     assert_int_equal(vcpuhp_kvm_its_fd(f->hp), -1);
+}
+
+static void before_setup_no_vcpu_enters_and_no_exit_is_served(void **state)
+{
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
+    VcpuhpCallbacks with_irq = callbacks;
+    Fixture *f = *state;
+
+    with_irq.irq_set = on_irq;
+    f->hp = vcpuhp_new(&f->config, &with_irq, f, NULL);
+    assert_true(vcpuhp_start(f->hp, &entry, NULL));
+    assert_null(vcpuhp_kvm_enter(f->hp, 0));
+    assert_int_equal(power_of(f, 0), VCPUHP_POWER_ON_PENDING);
+    assert_true(vcpuhp_vcpu_enter(f->hp, 0));
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(power_of(f, 0), VCPUHP_POWER_ON);
+}
+
+static void no_exit_is_served_for_a_vcpu_that_is_not_on(void **state)
+{
+    Fixture *f = *state;
+    int n_calls;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    n_calls = fake.n_calls;
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, N_VCPUS, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, UINT32_MAX, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(fake.n_calls, n_calls);
+    assert_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_null(vcpuhp_kvm_enter(f->hp, N_VCPUS));
+    assert_null(vcpuhp_kvm_enter(f->hp, 0));
+    assert_int_equal(power_of(f, 0), VCPUHP_POWER_ON);
 }
 
 /* --- A vCPU's life --- */
@@ -737,6 +863,108 @@ static void the_first_such_reset_is_reported(void **state)
     assert_int_equal(fake.vcpus[1].n_inits, 3);
 }
 
+static void park_by_force(Fixture *f)
+{
+    assert_true(vcpuhp_force(f->hp, 1, NULL));
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_true(vcpuhp_plug(f->hp, 1, 0, 0, NULL, NULL));
+}
+
+/* User space cannot clear the active bit of an interrupt that the hardware also has. */
+static void a_vcpu_that_parked_by_force_is_reset_by_kvm(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    turn_on(f, 1);
+    fake.vcpus[1].irqs[TIMER_PPI].active = true;
+    park_by_force(f);
+    turn_on(f, 1);
+    assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
+    assert_as_at_power_on(1);
+    assert_null(f->host_error);
+    /* Once: the vCPU turns itself off now. */
+    assert_int_equal(call(f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
+    turn_on(f, 1);
+    assert_int_equal(fake.vcpus[1].n_inits, 2);
+}
+
+static void a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    turn_on(f, 1);
+    fake.vcpus[1].irqs[TIMER_PPI].active = true;
+    park_by_force(f);
+    fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1;
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_INTERNAL_FAILURE);
+    turn_on(f, 1);
+    assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
+}
+
+/* Linux 6.4 to 6.9. */
+static void affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu(void **state)
+{
+    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0x300};
+    FakeHost host = fake_modern_host;
+    Fixture *f = *state;
+
+    host.init_resets_mpidr = true;
+    begin(f, &host, N_VCPUS);
+    f->config.mpidrs = mpidrs;
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 0x100, ENTRY, 0), PSCI_RET_SUCCESS);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    park_by_force(f);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 0x100, ENTRY, 0), PSCI_RET_SUCCESS);
+    assert_int_equal(fake.vcpus[1].n_inits, 2);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    vcpuhp_stop(f->hp);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, i, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_true(vcpuhp_reset(f->hp, NULL));
+    for (uint32_t i = 0; i < N_VCPUS; i++)
+        assert_int_equal(fake.vcpus[i].mpidr, 1ull << 31 | mpidrs[i]);
+}
+
+/* As the VMM may make it by the ID registers, which it can change until the VM runs. */
+static void a_register_that_is_hidden_after_the_setup_is_left_out(void **state)
+{
+    Fixture *f = *state;
+
+    setup(f);
+    fake.hidden_reg = ARM64_SYS_REG(3, 2, 0, 0, 0); /* CSSELR_EL1 */
+    start(f);
+    live(f);
+    live(f);
+    assert_null(f->host_error);
+    assert_int_equal(fake.n_unmaps, 0);
+}
+
+static void registers_that_cannot_be_read_fail_the_start(void **state)
+{
+    const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
+    Fixture *f = *state;
+
+    /* KVM_GET_REG_LIST, and the first and the last register of the image. */
+    for (int i = 1; i <= 1 + N_IMAGE_REGS; i += i == 1 ? 1 : N_IMAGE_REGS - 1) {
+        g_autoptr(GError) error = NULL;
+
+        begin_again(f);
+        setup(f);
+        fake.fail_at = fake.n_calls + i;
+        assert_false(vcpuhp_start(f->hp, &entry, &error));
+        assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
+        assert_true(g_str_has_prefix(error->message, fake.failed));
+        assert_int_equal(power_of(f, 0), VCPUHP_POWER_OFF);
+        start(f);
+        live(f);
+        live(f);
+        assert_null(f->host_error);
+    }
+}
+
 static void cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays_off(void **state)
 {
     Fixture *f = *state;
@@ -901,6 +1129,25 @@ static void kvm_run_that_fails_is_told_with_its_vcpu_and_errno(void **state)
     run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
     assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, ENOSYS), VCPUHP_KVM_EXIT_ERROR);
     assert_string_equal(f->host_error, "vCPU 0: KVM_RUN: Function not implemented");
+}
+
+/* KVM_RUN fails, and yet the exit is one to serve. */
+static void a_memory_fault_is_the_vmms(void **state)
+{
+    static const int errors[] = {EFAULT, EHWPOISON};
+    Fixture *f = *state;
+    struct kvm_run *run = run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+
+    run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++)
+        assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, errors[i]), VCPUHP_KVM_EXIT_OTHER);
+    assert_null(f->host_error);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, ENOMEM), VCPUHP_KVM_EXIT_ERROR);
+    run->exit_reason = KVM_EXIT_MMIO;
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, EFAULT), VCPUHP_KVM_EXIT_ERROR);
+    run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+    vcpuhp_stop(f->hp);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 0, EFAULT), VCPUHP_KVM_EXIT_PARK);
 }
 
 /* As when the VM is dead, and KVM_RUN doesn't get as far as to see immediate_exit. */
@@ -1376,8 +1623,14 @@ int main(void)
         BOTH(a_filter_of_the_vmms_own_on_the_same_calls_is_an_error),
         BOTH(a_plug_before_setup_raises_the_line_at_start),
         BOTH(setup_after_start_is_refused),
+        OWN(the_hook_sees_each_vcpu_before_it_is_finalised_and_before_its_pmu),
+        OWN(without_a_pmu_the_hook_has_one_step),
+        OWN(the_hook_can_narrow_the_vector_lengths),
+        OWN(an_error_of_the_hook_is_the_setups),
         OWN(each_ioctl_that_fails_is_named_and_leaves_nothing_open),
         BOTH(without_setup_there_are_no_fds),
+        OWN(before_setup_no_vcpu_enters_and_no_exit_is_served),
+        BOTH(no_exit_is_served_for_a_vcpu_that_is_not_on),
         OWN(a_vcpu_is_mapped_at_its_first_power_on_and_stays_mapped),
         BOTH(cpu_on_sets_the_entry_state),
         BOTH(a_big_endian_caller_hands_its_endianness_on),
@@ -1389,6 +1642,11 @@ int main(void)
         BOTH(a_vcpu_that_runs_again_does_not_move_the_guests_time),
         BOTH(a_vcpu_whose_registers_kvm_refuses_is_reset_by_kvm),
         BOTH(the_first_such_reset_is_reported),
+        BOTH(a_vcpu_that_parked_by_force_is_reset_by_kvm),
+        BOTH(a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first),
+        BOTH(affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu),
+        BOTH(a_register_that_is_hidden_after_the_setup_is_left_out),
+        BOTH(registers_that_cannot_be_read_fail_the_start),
         BOTH(cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays_off),
         OWN(cpu_on_without_memory_for_kvm_run_is_an_internal_failure),
         BOTH(cpu_on_without_a_thread_leaves_the_vcpu_stopped),
@@ -1400,6 +1658,7 @@ int main(void)
         BOTH(an_exit_reason_is_not_served_twice),
         BOTH(the_vmms_own_signal_is_told_from_a_kick),
         BOTH(kvm_run_that_fails_is_told_with_its_vcpu_and_errno),
+        BOTH(a_memory_fault_is_the_vmms),
         BOTH(a_vcpu_that_cannot_run_can_still_be_parked),
         BOTH(an_ioctl_that_fails_while_serving_a_call_is_told),
         BOTH(kvms_system_events_are_the_machines_power),
