@@ -74,6 +74,7 @@ get_assets() {
     done
     "$ROOT/scripts/guest-assets.sh" "${wanted[@]}"
     "$ROOT/scripts/initramfs.sh" guest "$BUILD/guest.cpio"
+    # shellcheck disable=SC2034 # for the scripts that source this file
     GUEST_ENV=(MINIVMM="$ARM64/examples/minivmm/minivmm" GUEST_INITRD="$BUILD/guest.cpio"
         GUEST_KERNEL="$CACHE/kernel-6.12/vmlinuz")
 }
@@ -91,7 +92,7 @@ packages_for() {
     demo) ;;
     bench) list+=" gcc libc6-dev libglib2.0-dev libfdt-dev valgrind" ;;
     test) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev clang acpica-tools \
-        device-tree-compiler" ;;
+        device-tree-compiler clang-format clang-tidy doxygen shellcheck" ;;
     *) die "setup: no such purpose: $1" ;;
     esac
     printf '%s\n' $list | sort -u

@@ -22,6 +22,8 @@
 #ifndef VCPUHP_KVM_H
 #define VCPUHP_KVM_H
 
+#include <string.h>
+
 #include <vcpuhp/vcpuhp.h>
 
 G_BEGIN_DECLS
@@ -92,8 +94,10 @@ typedef struct VcpuhpKvmConfig {
 /** A config with no features and nothing lent. */
 static inline void vcpuhp_kvm_config_init(VcpuhpKvmConfig *config, int vm_fd)
 {
-    *config =
-        (VcpuhpKvmConfig){.size = sizeof(*config), .vm_fd = vm_fd, .vgic_fd = -1, .its_fd = -1};
+    memset(config, 0, sizeof(*config));
+    config->size = sizeof(*config);
+    config->vm_fd = vm_fd;
+    config->vgic_fd = config->its_fd = -1;
 }
 
 /** Create and initialise every possible vCPU, including disabled ones, the vGIC, the PMUs and the

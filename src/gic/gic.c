@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "gic.h"
+#include "gic/gic.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <linux/kvm.h>
-
-#include "kvm/call.h"
+#include "error.h"
+#include "ioctl.h"
 
 /* KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION: Documentation/virt/kvm/devices/arm-vgic-v3.rst */
 #define REGION_COUNT_SHIFT 52
 
-void gic_setup(Gic *gic, const Config *config, int vm_fd, int lent_fd)
+void gic_setup(Gic *gic, const Config *config, int vm_fd, int fd, int its_fd)
 {
-    *gic =
-        (Gic){.config = config, .vm_fd = vm_fd, .fd = lent_fd, .its_fd = -1, .lent = lent_fd >= 0};
+    *gic = (Gic){.config = config, .vm_fd = vm_fd, .fd = fd, .its_fd = its_fd, .lent = fd >= 0};
 }
 
 static uint32_t device_type(const Gic *gic)
@@ -29,47 +29,32 @@ static bool probe_device(const Gic *gic, uint32_t type, const char *name, GError
 
     if (ioctl(gic->vm_fd, KVM_CREATE_DEVICE, &device) >= 0)
         return true;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_NOT_SUPPORTED,
-                "this host's KVM lacks a %s: KVM_CREATE_DEVICE: %s", name, g_strerror(errno));
-    return false;
-}
-
-static bool probe_lent(const Gic *gic, GError **error)
-{
-    uint32_t version = gic->config->gic.version;
-
-    if (kvm_has_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-                     version == 3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST))
-        return true;
-    g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_CONFIG, "vgic_fd is %d, not a KVM GICv%u device",
-                gic->fd, version);
-    return false;
+    return refuse(error, VCPUHP_ERROR_NOT_SUPPORTED,
+                  "this host's KVM lacks a %s: KVM_CREATE_DEVICE: %s", name, g_strerror(errno));
 }
 
 bool gic_probe(const Gic *gic, GError **error)
 {
-    if (gic->lent)
-        return probe_lent(gic, error);
-    if (!probe_device(gic, device_type(gic), gic->config->gic.version == 3 ? "GICv3" : "GICv2",
-                      error))
-        return false;
-    return !gic->config->gic.its_base ||
-           probe_device(gic, KVM_DEV_TYPE_ARM_VGIC_ITS, "GICv3 ITS", error);
+    const VcpuhpGic *config = &gic->config->gic;
+
+    return probe_device(gic, device_type(gic), config->version == 3 ? "GICv3" : "GICv2", error) &&
+           (!config->its_base || probe_device(gic, KVM_DEV_TYPE_ARM_VGIC_ITS, "GICv3 ITS", error));
 }
 
 static int create_device(const Gic *gic, uint32_t type, const char *name, GError **error)
 {
     struct kvm_create_device device = {.type = type};
 
-    if (kvm_call(gic->vm_fd, KVM_CREATE_DEVICE, &device, error, "KVM_CREATE_DEVICE (%s)", name) < 0)
+    if (ioctl_call(gic->vm_fd, KVM_CREATE_DEVICE, &device, error, "KVM_CREATE_DEVICE (%s)", name) <
+        0)
         return -1;
     return (int)device.fd;
 }
 
 static bool set_address(int fd, uint64_t type, uint64_t address, const char *name, GError **error)
 {
-    return kvm_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, type, &address, error,
-                        "KVM_SET_DEVICE_ATTR (%s at 0x%" G_GINT64_MODIFIER "x)", name, address);
+    return ioctl_set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, type, &address, error,
+                          "KVM_SET_DEVICE_ATTR (%s at 0x%" PRIx64 ")", name, address);
 }
 
 static bool set_redists(const Gic *gic, GError **error)
@@ -80,10 +65,10 @@ static bool set_redists(const Gic *gic, GError **error)
         const VcpuhpRedist *redist = &config->redists[i];
         uint64_t region = (uint64_t)redist->count << REGION_COUNT_SHIFT | redist->base | i;
 
-        if (!kvm_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
-                          &region, error,
-                          "KVM_SET_DEVICE_ATTR (%u redistributors at 0x%" G_GINT64_MODIFIER "x)",
-                          redist->count, redist->base))
+        if (!ioctl_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
+                            &region, error,
+                            "KVM_SET_DEVICE_ATTR (%u redistributors at 0x%" PRIx64 ")",
+                            redist->count, redist->base))
             return false;
     }
     return true;
@@ -108,8 +93,8 @@ bool gic_create(Gic *gic, GError **error)
                          error) &&
              set_address(gic->fd, KVM_VGIC_V2_ADDR_TYPE_CPU, config->cpu_base, "vGIC CPU interface",
                          error);
-    return ok && kvm_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &config->n_irqs, error,
-                              "KVM_SET_DEVICE_ATTR (vGIC, %u interrupts)", config->n_irqs);
+    return ok && ioctl_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &config->n_irqs, error,
+                                "KVM_SET_DEVICE_ATTR (vGIC, %u interrupts)", config->n_irqs);
 }
 
 static bool create_its(Gic *gic, GError **error)
@@ -118,14 +103,14 @@ static bool create_its(Gic *gic, GError **error)
     return gic->its_fd >= 0 &&
            set_address(gic->its_fd, KVM_VGIC_ITS_ADDR_TYPE, gic->config->gic.its_base, "vGIC ITS",
                        error) &&
-           kvm_set_attr(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
-                        error, "KVM_SET_DEVICE_ATTR (vGIC ITS init)");
+           ioctl_set_attr(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL,
+                          error, "KVM_SET_DEVICE_ATTR (vGIC ITS init)");
 }
 
 bool gic_init(Gic *gic, GError **error)
 {
-    if (!kvm_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, error,
-                      "KVM_SET_DEVICE_ATTR (vGIC init)"))
+    if (!ioctl_set_attr(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL, error,
+                        "KVM_SET_DEVICE_ATTR (vGIC init)"))
         return false;
     return gic->lent || !gic->config->gic.its_base || create_its(gic, error);
 }
@@ -143,6 +128,6 @@ bool gic_set_line(const Gic *gic, uint32_t intid, bool level, GError **error)
     struct kvm_irq_level line = {
         .irq = (uint32_t)KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | intid, .level = level};
 
-    return kvm_call(gic->vm_fd, KVM_IRQ_LINE, &line, error, "KVM_IRQ_LINE (INTID %u, %s)", intid,
-                    level ? "high" : "low") >= 0;
+    return ioctl_call(gic->vm_fd, KVM_IRQ_LINE, &line, error, "KVM_IRQ_LINE (INTID %u, %s)", intid,
+                      level ? "high" : "low") >= 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * KVM's in-kernel interrupt controller, as the config describes it: GICv3 with or without an ITS,
- * or GICv2.
+ * or GICv2. The library creates it, or the VMM lends it.
  */
 #ifndef VCPUHP_GIC_GIC_H
 #define VCPUHP_GIC_GIC_H
@@ -11,18 +11,22 @@
 typedef struct Gic {
     const Config *config;
     int vm_fd;
-    int fd;     /* the device, -1 before gic_create() */
+    int fd;     /* the device; -1: not created yet */
     int its_fd; /* -1: none */
-    bool lent;  /* fd is the VMM's, which made the device and will close it */
+    bool lent;  /* both are the VMM's, which will close them */
 } Gic;
 
-/* lent_fd: the VMM's own vGIC, or -1. */
-void gic_setup(Gic *gic, const Config *config, int vm_fd, int lent_fd);
-/* Whether the host has such a GIC; if not, VCPUHP_ERROR_NOT_SUPPORTED. Changes nothing. */
+/* fd, its_fd: the VMM's own, or -1. */
+void gic_setup(Gic *gic, const Config *config, int vm_fd, int fd, int its_fd);
+/* Whether the host can create such a GIC. Changes nothing. Errors: NOT_SUPPORTED. */
 bool gic_probe(const Gic *gic, GError **error);
-/* The device and its addresses, or for a lent one nothing. All vCPUs exist. */
+/* Whether a lent GIC is the config's. Changes nothing. Errors: INVALID. (lent.c) */
+bool gic_check_lent(const Gic *gic, GError **error);
+/* Whether a lent GIC, all of whose vCPUs exist, is initialised. Errors: INVALID. (lent.c) */
+bool gic_check_initialised(const Gic *gic, GError **error);
+/* Create the device and set its addresses; nothing for a lent one. All vCPUs exist. */
 bool gic_create(Gic *gic, GError **error);
-/* All vCPUs are initialised: freeze them, and add the ITS, unless the device is lent. */
+/* All vCPUs are initialised: initialise the device and, unless it is lent, create the ITS. */
 bool gic_init(Gic *gic, GError **error);
 /* Close what is the library's. */
 void gic_clear(Gic *gic);
@@ -31,9 +35,11 @@ void gic_clear(Gic *gic);
 bool gic_set_line(const Gic *gic, uint32_t intid, bool level, GError **error);
 
 /*
- * As after gic_init(), but for the input lines, whose drivers have them in hand. KVM refuses it
- * while a vCPU is in any ioctl (EBUSY). (reset.c)
+ * Distributor, redistributors and ITS as after gic_init(), except for the input lines, which belong
+ * to the devices that drive them; and the CPU interface of one vCPU. KVM refuses both while a vCPU
+ * is in any ioctl (EBUSY), for which they wait a little. (reset.c)
  */
 bool gic_reset(const Gic *gic, GError **error);
+bool gic_reset_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error);
 
 #endif

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * KVM has no ioctl that resets its GIC. What the guest left there is overwritten by what KVM has
- * there at first, register by register (Documentation/virt/kvm/devices/arm-vgic*.rst).
+ * KVM has no ioctl that resets its GIC. The state that the guest left is overwritten by KVM's
+ * initial state, register by register (Documentation/virt/kvm/devices/arm-vgic*.rst).
  */
-#include "gic.h"
+#include "gic/gic.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <linux/kvm.h>
+#include <sys/ioctl.h>
 
-#include "kvm/call.h"
+#include "error.h"
+
+/* How often and how long to wait for a vCPU's ioctl to end, in µs. */
+#define BUSY_TRIES 20
+#define BUSY_WAIT  500
 
 #define N_PRIVATE 32 /* SGIs and PPIs */
 #define SGIS      0xffffu
@@ -52,20 +59,36 @@ static const struct {
 /* ICC_CTLR: CBPR and EOImode, all of it that can be written. Bits 10-8: priority bits - 1. */
 #define ICC_CTLR_WRITABLE 3u
 
+/*
+ * KVM answers EBUSY while any vCPU is in an ioctl. No vCPU runs, but the VMM may just look into one
+ * of them, for its statistics, say.
+ */
+static bool access_attr(int fd, unsigned long request, const char *name, uint32_t group,
+                        uint64_t attr, const void *value, GError **error)
+{
+    struct kvm_device_attr arg = {.group = group, .attr = attr, .addr = (uintptr_t)value};
+
+    for (int i = 1; ioctl(fd, request, &arg) < 0; i++) {
+        if (errno != EBUSY || i == BUSY_TRIES)
+            return refuse(error, VCPUHP_ERROR_KVM, "%s (vGIC reset, group %u, 0x%" PRIx64 "): %s",
+                          name, group, attr, g_strerror(errno));
+        g_usleep(BUSY_WAIT);
+    }
+    return true;
+}
+
 static bool set_register(const Gic *gic, uint32_t group, uint64_t attr, const void *value,
                          GError **error)
 {
-    return kvm_set_attr(gic->fd, group, attr, value, error,
-                        "KVM_SET_DEVICE_ATTR (vGIC register, group %u, 0x%" G_GINT64_MODIFIER "x)",
-                        group, attr);
+    return access_attr(gic->fd, KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR", group, attr, value,
+                       error);
 }
 
 static bool get_register(const Gic *gic, uint32_t group, uint64_t attr, void *ret_value,
                          GError **error)
 {
-    return kvm_get_attr(gic->fd, group, attr, ret_value, error,
-                        "KVM_GET_DEVICE_ATTR (vGIC register, group %u, 0x%" G_GINT64_MODIFIER "x)",
-                        group, attr);
+    return access_attr(gic->fd, KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR", group, attr, ret_value,
+                       error);
 }
 
 static bool set_words(const Gic *gic, uint32_t group, uint64_t attr, uint32_t n, uint32_t stride,
@@ -109,6 +132,14 @@ static bool reset_v3_distributor(const Gic *gic, GError **error)
            set_words(gic, group, GICD_IROUTER + N_PRIVATE * 8, n_spis, 8, 0, error);
 }
 
+/* How KVM addresses a vCPU's registers: Aff3 … Aff0 in one word. */
+static uint64_t v3_frame(const Gic *gic, uint32_t vcpu)
+{
+    uint64_t mpidr = gic->config->mpidrs[vcpu];
+
+    return (mpidr >> 32 << 24 | (mpidr & 0xffffff)) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+}
+
 /* LPIs go first: the tables' addresses can't be changed while they are enabled. */
 static bool reset_redistributor(const Gic *gic, uint64_t frame, GError **error)
 {
@@ -122,7 +153,7 @@ static bool reset_redistributor(const Gic *gic, uint64_t frame, GError **error)
            reset_private(gic, group, frame + GICR_SGI_BASE, error);
 }
 
-static bool reset_cpu_interface(const Gic *gic, uint64_t frame, GError **error)
+static bool reset_v3_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error)
 {
     static const uint32_t zeros[] = {
         ICC(0u, 12u, 12u, 6u), /* IGRPEN0 */
@@ -132,9 +163,9 @@ static bool reset_cpu_interface(const Gic *gic, uint64_t frame, GError **error)
         ICC(0u, 12u, 12u, 3u), /* BPR1, which is a copy of BPR0 while CBPR is set */
     };
     const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
-    const uint64_t zero = 0;
+    const uint64_t frame = v3_frame(gic, vcpu), zero = 0;
     uint32_t n_active;
-    uint64_t ctlr;
+    uint64_t ctlr = 0;
 
     if (!get_register(gic, group, frame | ICC_CTLR, &ctlr, error))
         return false;
@@ -156,26 +187,25 @@ static bool reset_cpu_interface(const Gic *gic, uint64_t frame, GError **error)
 static bool reset_v3(const Gic *gic, GError **error)
 {
     if (gic->its_fd >= 0 &&
-        !kvm_set_attr(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL,
-                      error, "KVM_SET_DEVICE_ATTR (vGIC ITS reset)"))
+        !access_attr(gic->its_fd, KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR",
+                     KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL, error))
         return false;
     if (!reset_v3_distributor(gic, error))
         return false;
-    for (uint32_t i = 0; i < gic->config->n_vcpus; i++) {
-        uint64_t mpidr = gic->config->mpidrs[i];
-        /* Aff3 … Aff0 in one word */
-        uint64_t frame = (mpidr >> 32 << 24 | (mpidr & 0xffffff))
-                         << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
-
-        if (!reset_redistributor(gic, frame, error) || !reset_cpu_interface(gic, frame, error))
+    for (uint32_t i = 0; i < gic->config->n_vcpus; i++)
+        if (!reset_redistributor(gic, v3_frame(gic, i), error))
             return false;
-    }
     return true;
 }
 
 /* --- GICv2 --- */
 
-/* KVM takes writes of IGROUPR from those only who have confirmed its IIDR. */
+static uint64_t v2_bank(uint32_t vcpu)
+{
+    return (uint64_t)vcpu << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
+}
+
+/* KVM ignores IGROUPR writes until user space has written GICD_IIDR back. */
 static bool confirm_iidr(const Gic *gic, GError **error)
 {
     const uint32_t group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
@@ -187,27 +217,39 @@ static bool confirm_iidr(const Gic *gic, GError **error)
 
 static bool reset_v2(const Gic *gic, GError **error)
 {
-    static const uint32_t zeros[] = {0x00, 0x04, 0x08, 0x1c, 0xd0}; /* CTLR PMR BPR ABPR APR0 */
-    const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, cpu = KVM_DEV_ARM_VGIC_GRP_CPU_REGS;
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
     uint32_t n_spis = gic->config->gic.n_irqs - N_PRIVATE;
 
-    if (!set_words(gic, dist, GICD_CTLR, 1, 4, 0, error) || !confirm_iidr(gic, error) ||
-        !reset_fields(gic, dist, 0, N_PRIVATE, n_spis, error) ||
-        !set_words(gic, dist, GICD_ITARGETSR + N_PRIVATE, n_spis / 4, 4, 0, error))
+    if (!set_words(gic, group, GICD_CTLR, 1, 4, 0, error) || !confirm_iidr(gic, error) ||
+        !reset_fields(gic, group, 0, N_PRIVATE, n_spis, error) ||
+        !set_words(gic, group, GICD_ITARGETSR + N_PRIVATE, n_spis / 4, 4, 0, error))
         return false;
-    for (uint32_t i = 0; i < gic->config->n_vcpus; i++) {
-        uint64_t bank = (uint64_t)i << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
-
-        if (!reset_private(gic, dist, bank, error))
+    for (uint32_t i = 0; i < gic->config->n_vcpus; i++)
+        if (!reset_private(gic, group, v2_bank(i), error))
             return false;
-        for (gsize j = 0; j < G_N_ELEMENTS(zeros); j++)
-            if (!set_words(gic, cpu, bank + zeros[j], 1, 4, 0, error))
-                return false;
-    }
     return true;
 }
+
+static bool reset_v2_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error)
+{
+    static const uint32_t zeros[] = {0x00, 0x04, 0x08, 0x1c, 0xd0}; /* CTLR PMR BPR ABPR APR0 */
+
+    for (gsize i = 0; i < G_N_ELEMENTS(zeros); i++)
+        if (!set_words(gic, KVM_DEV_ARM_VGIC_GRP_CPU_REGS, v2_bank(vcpu) + zeros[i], 1, 4, 0,
+                       error))
+            return false;
+    return true;
+}
+
+/* --- Either --- */
 
 bool gic_reset(const Gic *gic, GError **error)
 {
     return gic->config->gic.version == 3 ? reset_v3(gic, error) : reset_v2(gic, error);
+}
+
+bool gic_reset_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error)
+{
+    return gic->config->gic.version == 3 ? reset_v3_cpu_interface(gic, vcpu, error)
+                                         : reset_v2_cpu_interface(gic, vcpu, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The hands on Linux KVM: what acts for the slots (Hands in context.h) when the VMM uses it.
+ * Linux KVM as the backend of a context: its vCPUs, which the library created or the VMM lent, and
+ * the vGIC.
  */
 #ifndef VCPUHP_KVM_KVM_H
 #define VCPUHP_KVM_KVM_H
@@ -8,35 +9,59 @@
 #include <linux/kvm.h>
 
 #include <vcpuhp/kvm.h>
+
 #include "context.h"
 #include "gic/gic.h"
-#include "image.h"
+#include "kvm/image.h"
 
 typedef struct KvmVcpu {
     int fd;
-    bool used; /* it has been on, and not been initialised since */
-    /* Mapped from vcpu_on to vcpu_off. Changed with the slots' lock held: vcpu_kick comes from any
-     * thread. */
+    /* Own vCPUs: mapped at the first power-on and never unmapped before kvm_free(), so that a kick
+     * may come from any thread at any time. Read and written atomically. */
     struct kvm_run *run;
+    uint64_t mpidr; /* written after each KVM_ARM_VCPU_INIT; 0: KVM's own stays */
+    bool used;      /* it has been on since it was last reset */
+    bool forced;    /* it parked because it was asked to, and was not initialised since */
 } KvmVcpu;
 
 typedef struct Kvm {
     Vcpuhp *hp;
     int vm_fd;
     VcpuhpKvmPsci psci;
-    struct kvm_vcpu_init init; /* the same for every vCPU and every time, as KVM demands */
-    KvmImage image;            /* what it makes of a vCPU */
+    bool lent;                 /* the vCPUs are the VMM's */
+    struct kvm_vcpu_init init; /* KVM demands the same for every vCPU and every time */
+    KvmImage image;            /* a vCPU's registers after that */
+    int fallback_reported;     /* atomic */
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;
 
-/* What the context calls; its data is a Kvm. */
-extern const Hands kvm_hands;
+/* Its data is a Kvm. */
+extern const Backend kvm_backend;
+
+/* The Kvm of a context; NULL before vcpuhp_kvm_setup(). */
+Kvm *kvm_of(const Vcpuhp *hp);
+
+/* Whether the host's KVM has what kvm->init asks for. Changes nothing in the VM. Errors:
+ * NOT_SUPPORTED. */
+bool kvm_probe(Kvm *kvm, GError **error);
 
 /* KVM_ARM_VCPU_INIT: registers, timers and PMU as at power-on, and stopped. */
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error);
+/* Prepare a vCPU that is off to run from entry. */
+bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+/* The vCPU will not run before the next kvm_vcpu_power_on(). */
+void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu);
+/* Make KVM_RUN return, the one under way with the help of a signal. In any thread. */
+void kvm_vcpu_kick(Kvm *kvm, uint32_t vcpu);
+/* Unmap and close what is the library's. */
+void kvm_vcpu_clear(Kvm *kvm, uint32_t vcpu);
 
-/* Close what is open, also after half a setup, and free it. */
+/* KVM_SET_MP_STATE; name is the state's, for the error. */
+bool kvm_vcpu_set_mp_state(const Kvm *kvm, uint32_t vcpu, uint32_t state, const char *name,
+                           GError **error);
+
+/* Also after half a setup. */
 void kvm_free(Kvm *kvm);
 
 #endif

@@ -1,191 +1,160 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Setting up: look whether the host can do it, then make everything that a vCPU will ever need,
- * for all of them, in the one order that KVM takes (docs/kvm.md).
+ * The setup: check whether the host and what the VMM lends fit the config, then create everything
+ * that a vCPU will ever need, for all of them, in the one order that KVM accepts (docs/kvm.md).
  */
-#include "kvm.h"
-
 #include <errno.h>
 #include <linux/psci.h>
 #include <sys/ioctl.h>
 
-#include "call.h"
+#include "error.h"
+#include "ioctl.h"
+#include "kvm/kvm.h"
+#include "kvm/lent.h"
+#include "sized.h"
 
-static bool refuse(int code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static bool refuse(int code, GError **error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_propagate_error(error, g_error_new_valist(VCPUHP_ERROR, code, format, args));
-    va_end(args);
-    return false;
-}
-
-static bool check_config(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
+static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
 {
     const uint32_t features = VCPUHP_KVM_SVE | VCPUHP_KVM_PAUTH;
-    bool running;
 
-    if (config->version != VCPUHP_KVM_CONFIG_VERSION)
-        return refuse(VCPUHP_ERROR_CONFIG, error, "version is %u, this library knows %u",
-                      config->version, VCPUHP_KVM_CONFIG_VERSION);
     if (config->psci != VCPUHP_KVM_PSCI_SPARSE && config->psci != VCPUHP_KVM_PSCI_WHOLE)
-        return refuse(VCPUHP_ERROR_CONFIG, error, "psci is %d, which is no VcpuhpKvmPsci",
+        return refuse(error, VCPUHP_ERROR_INVALID, "psci is %d, not a VcpuhpKvmPsci",
                       (int)config->psci);
     if (config->features & ~features)
-        return refuse(VCPUHP_ERROR_CONFIG, error,
-                      "features is 0x%x, which has bits beside those of VcpuhpKvmFeatures, 0x%x",
+        return refuse(error, VCPUHP_ERROR_INVALID,
+                      "features is 0x%x, with bits other than those of VcpuhpKvmFeatures, 0x%x",
                       config->features, features);
-    g_mutex_lock(&hp->slots.lock);
-    running = hp->slots.n_running > 0;
-    g_mutex_unlock(&hp->slots.lock);
-    if (hp->hands || running)
-        return refuse(VCPUHP_ERROR_ORDER, error, "vcpuhp_kvm_setup: %s",
-                      hp->hands ? "was called before" : "a vCPU runs already");
-    return true;
+    return kvm_lent_check_fields(config, &hp->config.gic, error);
 }
 
-/* --- What the host can do --- */
-
-/* The features of KVM_ARM_VCPU_INIT. */
-static uint32_t vcpu_features(const Config *config, uint32_t features)
+/* Changes nothing in the VM. */
+static bool check(Kvm *kvm, GError **error)
 {
-    /* Stopped until it is turned on: not even a KVM_RUN by mistake runs a vCPU that is off. */
-    uint32_t bits = 1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_POWER_OFF;
-
-    if (features & VCPUHP_KVM_SVE)
-        bits |= 1u << KVM_ARM_VCPU_SVE;
-    if (features & VCPUHP_KVM_PAUTH)
-        bits |= 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS | 1u << KVM_ARM_VCPU_PTRAUTH_GENERIC;
-    if (config->pmu_irq)
-        bits |= 1u << KVM_ARM_VCPU_PMU_V3;
-    return bits;
+    if (!kvm_probe(kvm, error))
+        return false;
+    if (!kvm->gic.lent)
+        return gic_probe(&kvm->gic, error);
+    if (!gic_check_lent(&kvm->gic, error))
+        return false;
+    return !kvm->lent || (kvm_lent_check(kvm, error) && gic_check_initialised(&kvm->gic, error));
 }
 
-/* Is an arm64 KVM's VM, and has what its vCPUs need. */
-static bool probe_vcpus(Kvm *kvm, uint32_t features, GError **error)
-{
-    static const struct {
-        int cap;
-        uint32_t features; /* needed for these, 0: always */
-        const char *what;
-    } needs[] = {
-        {KVM_CAP_ONE_REG, 0, "register access (KVM_CAP_ONE_REG)"},
-        {KVM_CAP_ARM_PSCI_0_2, 0, "PSCI (KVM_CAP_ARM_PSCI_0_2)"},
-        {KVM_CAP_IMMEDIATE_EXIT, 0, "immediate_exit (KVM_CAP_IMMEDIATE_EXIT)"},
-        {KVM_CAP_DEVICE_CTRL, 0, "in-kernel devices (KVM_CAP_DEVICE_CTRL)"},
-        {KVM_CAP_ARM_SVE, 1u << KVM_ARM_VCPU_SVE, "SVE for guests (KVM_CAP_ARM_SVE)"},
-        {KVM_CAP_ARM_PTRAUTH_ADDRESS, 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS,
-         "pointer authentication for guests (KVM_CAP_ARM_PTRAUTH_ADDRESS)"},
-        {KVM_CAP_ARM_PTRAUTH_GENERIC, 1u << KVM_ARM_VCPU_PTRAUTH_GENERIC,
-         "pointer authentication for guests (KVM_CAP_ARM_PTRAUTH_GENERIC)"},
-        {KVM_CAP_ARM_PMU_V3, 1u << KVM_ARM_VCPU_PMU_V3,
-         "a PMU for guests (KVM_CAP_ARM_PMU_V3), but pmu_irq is not 0"},
-    };
-    int max;
+/* --- vCPUs of the library's own --- */
 
-    if (ioctl(kvm->vm_fd, KVM_ARM_PREFERRED_TARGET, &kvm->init) < 0)
-        return refuse(VCPUHP_ERROR_NOT_SUPPORTED, error,
-                      "vm_fd is %d, not a virtual machine of an arm64 KVM: "
-                      "KVM_ARM_PREFERRED_TARGET: %s",
-                      kvm->vm_fd, g_strerror(errno));
-    kvm->init.features[0] = features;
-    for (gsize i = 0; i < G_N_ELEMENTS(needs); i++)
-        if ((!needs[i].features || features & needs[i].features) &&
-            ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_NUMBER(needs[i].cap)) <= 0)
-            return refuse(VCPUHP_ERROR_NOT_SUPPORTED, error, "this host's KVM lacks %s",
-                          needs[i].what);
-    max = ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_NUMBER(KVM_CAP_MAX_VCPUS));
-    if (max < 0 || kvm->hp->config.n_vcpus > (uint32_t)max)
-        return refuse(VCPUHP_ERROR_NOT_SUPPORTED, error,
-                      "n_vcpus is %u, but this host's KVM has at most %d vCPUs in a machine",
-                      kvm->hp->config.n_vcpus, MAX(max, 0));
-    return true;
-}
-
-/* Without the filter KVM would answer CPU_ON by itself, and turn on what is disabled. */
-static bool probe_filter(const Kvm *kvm, GError **error)
+/* KVM creates no vCPU once the vGIC is initialised. A lent one that is fails the first of them. */
+static bool create_vcpu(Kvm *kvm, uint32_t vcpu, GError **error)
 {
-    if (kvm_has_attr(kvm->vm_fd, KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER))
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    v->fd = ioctl(kvm->vm_fd, KVM_CREATE_VCPU, IOCTL_NUMBER(vcpu));
+    if (v->fd >= 0)
         return true;
-    return refuse(VCPUHP_ERROR_NOT_SUPPORTED, error,
-                  "this host's KVM lacks the SMCCC filter (KVM_ARM_VM_SMCCC_FILTER), which Linux "
-                  "has since 6.4");
+    if (errno == EBUSY && kvm->gic.lent && vcpu == 0)
+        return refuse(error, VCPUHP_ERROR_INVALID,
+                      "vgic_fd is %d, a vGIC that is initialised, after which KVM creates no vCPU, "
+                      "but vcpu_fds is NULL",
+                      kvm->gic.fd);
+    return refuse(error, VCPUHP_ERROR_KVM, "vCPU %u: KVM_CREATE_VCPU: %s", vcpu, g_strerror(errno));
 }
-
-/* --- Making it --- */
 
 static bool create_vcpus(Kvm *kvm, GError **error)
 {
-    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
-        kvm->vcpus[i].fd = kvm_call(kvm->vm_fd, KVM_CREATE_VCPU, KVM_NUMBER(i), error,
-                                    "vCPU %u: KVM_CREATE_VCPU", i);
-        if (kvm->vcpus[i].fd < 0)
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
+        if (!create_vcpu(kvm, i, error))
             return false;
-    }
     return true;
 }
 
+static bool prepare(const Kvm *kvm, const VcpuhpKvmConfig *config, VcpuhpKvmStep step,
+                    uint32_t vcpu, GError **error)
+{
+    return !config->prepare_vcpu ||
+           config->prepare_vcpu(step, vcpu, kvm->vcpus[vcpu].fd, kvm->hp->opaque, error);
+}
+
 /*
- * The tables and PSCI know a vCPU by the config's affinity. KVM keeps what is written here over
- * later resets. It has one rule for all vCPUs, so only the last one is asked what it has by itself:
- * to ask them all would be a good part of the whole set-up's time.
+ * The tables and PSCI know a vCPU by the config's affinity. KVM has one rule for all vCPUs, so only
+ * the last one is asked what it has by itself: asking each would be a good part of the setup's
+ * time.
  */
-static bool set_mpidrs(const Kvm *kvm, GError **error)
+static bool set_mpidrs(Kvm *kvm, GError **error)
 {
     const Config *config = &kvm->hp->config;
     uint32_t last = config->n_vcpus - 1;
     uint64_t mpidr;
 
-    if (!kvm_get_reg(kvm->vcpus[last].fd, last, KVM_REG_MPIDR_EL1, "MPIDR_EL1", &mpidr, error))
+    if (!ioctl_get_reg(kvm->vcpus[last].fd, last, KVM_REG_MPIDR_EL1, "MPIDR_EL1", &mpidr, error))
         return false;
     if (!config->custom_mpidrs && (mpidr & MPIDR_AFFINITY) == config->mpidrs[last])
         return true;
-    for (uint32_t i = 0; i < config->n_vcpus; i++)
-        if (!kvm_set_reg(kvm->vcpus[i].fd, i, KVM_REG_MPIDR_EL1, "MPIDR_EL1",
-                         (mpidr & ~MPIDR_AFFINITY) | config->mpidrs[i], error))
+    for (uint32_t i = 0; i < config->n_vcpus; i++) {
+        KvmVcpu *v = &kvm->vcpus[i];
+
+        v->mpidr = (mpidr & ~MPIDR_AFFINITY) | config->mpidrs[i];
+        if (!ioctl_set_reg(v->fd, i, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error))
             return false;
+    }
     return true;
 }
 
-static bool init_vcpus(Kvm *kvm, GError **error)
+static bool init_vcpus(Kvm *kvm, const VcpuhpKvmConfig *config, GError **error)
 {
     int sve = KVM_ARM_VCPU_SVE;
 
     for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
-        if (!kvm_vcpu_init(kvm, i, error))
+        if (!kvm_vcpu_init(kvm, i, error) ||
+            !prepare(kvm, config, VCPUHP_KVM_STEP_INITIALISED, i, error))
             return false;
         if (kvm->init.features[0] & 1u << KVM_ARM_VCPU_SVE &&
-            kvm_call(kvm->vcpus[i].fd, KVM_ARM_VCPU_FINALIZE, &sve, error,
-                     "vCPU %u: KVM_ARM_VCPU_FINALIZE (SVE)", i) < 0)
+            ioctl_call(kvm->vcpus[i].fd, KVM_ARM_VCPU_FINALIZE, &sve, error,
+                       "vCPU %u: KVM_ARM_VCPU_FINALIZE (SVE)", i) < 0)
             return false;
     }
     return set_mpidrs(kvm, error);
 }
 
-/* A vCPU without it fails its first KVM_RUN, be it years later. */
-static bool init_pmus(const Kvm *kvm, GError **error)
+static bool init_pmu(const Kvm *kvm, uint32_t vcpu, GError **error)
 {
-    const Config *config = &kvm->hp->config;
-    int irq = config->pmu_irq;
+    int irq = kvm->hp->config.pmu_irq, fd = kvm->vcpus[vcpu].fd;
 
-    for (uint32_t i = 0; irq && i < config->n_vcpus; i++) {
-        int fd = kvm->vcpus[i].fd;
+    return ioctl_set_attr(fd, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_IRQ, &irq, error,
+                          "vCPU %u: KVM_SET_DEVICE_ATTR (PMU interrupt %d)", vcpu, irq) &&
+           ioctl_set_attr(fd, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, NULL, error,
+                          "vCPU %u: KVM_SET_DEVICE_ATTR (PMU init)", vcpu);
+}
 
-        if (!kvm_set_attr(fd, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_IRQ, &irq, error,
-                          "vCPU %u: KVM_SET_DEVICE_ATTR (PMU interrupt %d)", i, irq) ||
-            !kvm_set_attr(fd, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, NULL, error,
-                          "vCPU %u: KVM_SET_DEVICE_ATTR (PMU init)", i))
+/* A vCPU without it fails its first KVM_RUN, however late that is. */
+static bool init_pmus(const Kvm *kvm, const VcpuhpKvmConfig *config, GError **error)
+{
+    for (uint32_t i = 0; kvm->hp->config.pmu_irq && i < kvm->hp->config.n_vcpus; i++)
+        if (!prepare(kvm, config, VCPUHP_KVM_STEP_BEFORE_PMU, i, error) || !init_pmu(kvm, i, error))
             return false;
-    }
     return true;
 }
 
-/* DEN0022F, 5.1: the functions and both their calling conventions. A CPU_ON that is left to KVM, in
+/* --- The filter --- */
+
+static bool set_range(const Kvm *kvm, struct kvm_smccc_filter filter, GError **error)
+{
+    struct kvm_device_attr attr = {.group = KVM_ARM_VM_SMCCC_CTRL,
+                                   .attr = KVM_ARM_VM_SMCCC_FILTER,
+                                   .addr = (uintptr_t)&filter};
+
+    filter.action = KVM_SMCCC_FILTER_FWD_TO_USER;
+    if (ioctl(kvm->vm_fd, KVM_SET_DEVICE_ATTR, &attr) >= 0)
+        return true;
+    if (errno == EBUSY)
+        return refuse(error, VCPUHP_ERROR_ORDER,
+                      "vcpuhp_kvm_setup: the VM of vm_fd, %d, has run already", kvm->vm_fd);
+    return refuse(error, VCPUHP_ERROR_KVM, "KVM_SET_DEVICE_ATTR (SMCCC filter 0x%x … 0x%x): %s",
+                  filter.base, filter.base + filter.nr_functions - 1, g_strerror(errno));
+}
+
+/*
+ * DEN0022F, 5.1: the functions and both their calling conventions. A CPU_ON that is left to KVM, in
  * either of its widths, would be a way past the policy; CPU_OFF left to KVM would put the thread to
- * sleep in it; AFFINITY_INFO would tell of power states that KVM doesn't know. */
+ * sleep in it; AFFINITY_INFO left to KVM would report KVM's power states.
+ */
 static bool set_filter(const Kvm *kvm, GError **error)
 {
     static const struct kvm_smccc_filter ranges[][2] = {
@@ -197,73 +166,82 @@ static bool set_filter(const Kvm *kvm, GError **error)
 
     G_STATIC_ASSERT(PSCI_0_2_FN_AFFINITY_INFO == PSCI_0_2_FN_CPU_OFF + 2);
     G_STATIC_ASSERT(PSCI_0_2_FN64_AFFINITY_INFO == PSCI_0_2_FN64_CPU_ON + 1);
-    for (int i = 0; i < 2; i++) {
-        struct kvm_smccc_filter filter = ranges[kvm->psci][i];
+    return set_range(kvm, ranges[kvm->psci][0], error) &&
+           set_range(kvm, ranges[kvm->psci][1], error);
+}
 
-        filter.action = KVM_SMCCC_FILTER_FWD_TO_USER;
-        if (!kvm_set_attr(kvm->vm_fd, KVM_ARM_VM_SMCCC_CTRL, KVM_ARM_VM_SMCCC_FILTER, &filter,
-                          error, "KVM_SET_DEVICE_ATTR (SMCCC filter 0x%x … 0x%x)", filter.base,
-                          filter.base + filter.nr_functions - 1))
+/* --- All of it --- */
+
+/* All vCPUs exist before gic_init(). The filter comes last: it cannot be changed. */
+static bool create(Kvm *kvm, const VcpuhpKvmConfig *config, GError **error)
+{
+    return create_vcpus(kvm, error) && gic_create(&kvm->gic, error) &&
+           init_vcpus(kvm, config, error) && gic_init(&kvm->gic, error) &&
+           init_pmus(kvm, config, error) && set_filter(kvm, error);
+}
+
+/* The filter comes first: it tells whether the VM has run. Own vCPUs are stopped from the start. */
+static bool adopt(const Kvm *kvm, GError **error)
+{
+    if (!set_filter(kvm, error))
+        return false;
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
+        if (!kvm_vcpu_set_mp_state(kvm, i, KVM_MP_STATE_STOPPED, "STOPPED", error))
             return false;
-    }
     return true;
 }
 
-/* All vCPUs come before gic_init(): KVM creates none after. The filter comes last but for running:
- * it can't be changed then. */
-static bool make(Kvm *kvm, GError **error)
+/* The features of KVM_ARM_VCPU_INIT. */
+static uint32_t vcpu_features(const Config *config, uint32_t features)
 {
-    return create_vcpus(kvm, error) && gic_create(&kvm->gic, error) && init_vcpus(kvm, error) &&
-           gic_init(&kvm->gic, error) && init_pmus(kvm, error) &&
-           kvm_image_take(&kvm->image, kvm->vcpus[0].fd, 0, error) && set_filter(kvm, error);
+    uint32_t bits = 1u << KVM_ARM_VCPU_PSCI_0_2;
+
+    if (features & VCPUHP_KVM_SVE)
+        bits |= 1u << KVM_ARM_VCPU_SVE;
+    if (features & VCPUHP_KVM_PAUTH)
+        bits |= 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS | 1u << KVM_ARM_VCPU_PTRAUTH_GENERIC;
+    if (config->pmu_irq)
+        bits |= 1u << KVM_ARM_VCPU_PMU_V3;
+    return bits;
 }
 
-bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
+/* KVM sees a vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. */
+static Kvm *new_kvm(Vcpuhp *hp, const VcpuhpKvmConfig *config)
 {
+    Kvm *kvm = g_new(Kvm, 1);
+
+    *kvm = (Kvm){
+        .hp = hp, .vm_fd = config->vm_fd, .psci = config->psci, .lent = config->vcpu_fds != NULL};
+    if (kvm->lent)
+        kvm->init = *config->vcpu_init;
+    else
+        kvm->init.features[0] = vcpu_features(&hp->config, config->features);
+    kvm->init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+    kvm->vcpus = g_new0(KvmVcpu, hp->config.n_vcpus);
+    for (uint32_t i = 0; i < hp->config.n_vcpus; i++) {
+        kvm->vcpus[i].fd = kvm->lent ? config->vcpu_fds[i] : -1;
+        kvm->vcpus[i].run = kvm->lent ? config->vcpu_runs[i] : NULL;
+    }
+    gic_setup(&kvm->gic, &hp->config, config->vm_fd, config->vgic_fd, config->its_fd);
+    return kvm;
+}
+
+bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *caller, GError **error)
+{
+    static const char what[] = "vcpuhp_kvm_setup";
+    VcpuhpKvmConfig config;
     Kvm *kvm;
 
-    if (!check_config(hp, config, error))
+    vcpuhp_kvm_config_init(&config, -1);
+    if (!sized_copy_in(&config, sizeof(config), caller, SIZED_FIRST(VcpuhpKvmConfig, prepare_vcpu),
+                       "VcpuhpKvmConfig", error) ||
+        !context_set_backend(hp, &kvm_backend, NULL, what, error) ||
+        !check_fields(hp, &config, error))
         return false;
-    kvm = g_new(Kvm, 1);
-    *kvm = (Kvm){.hp = hp, .vm_fd = config->vm_fd, .psci = config->psci};
-    kvm->vcpus = g_new(KvmVcpu, hp->config.n_vcpus);
-    for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
-        kvm->vcpus[i] = (KvmVcpu){.fd = -1};
-    gic_setup(&kvm->gic, &hp->config, config->vm_fd, config->vgic_fd);
-    if (!probe_vcpus(kvm, vcpu_features(&hp->config, config->features), error) ||
-        !gic_probe(&kvm->gic, error) || !probe_filter(kvm, error) || !make(kvm, error)) {
-        kvm_free(kvm);
-        return false;
-    }
-    hp->hands_data = kvm;
-    hp->hands = &kvm_hands;
-    return true;
-}
-
-/* --- What it made --- */
-
-static const Kvm *kvm_of(const Vcpuhp *hp)
-{
-    return hp->hands == &kvm_hands ? hp->hands_data : NULL;
-}
-
-int vcpuhp_kvm_vcpu_fd(const Vcpuhp *hp, uint32_t vcpu)
-{
-    const Kvm *kvm = kvm_of(hp);
-
-    return kvm && vcpu < hp->config.n_vcpus ? kvm->vcpus[vcpu].fd : -1;
-}
-
-int vcpuhp_kvm_vgic_fd(const Vcpuhp *hp)
-{
-    const Kvm *kvm = kvm_of(hp);
-
-    return kvm ? kvm->gic.fd : -1;
-}
-
-int vcpuhp_kvm_its_fd(const Vcpuhp *hp)
-{
-    const Kvm *kvm = kvm_of(hp);
-
-    return kvm ? kvm->gic.its_fd : -1;
+    kvm = new_kvm(hp, &config);
+    if (check(kvm, error) && (kvm->lent ? adopt(kvm, error) : create(kvm, &config, error)) &&
+        context_set_backend(hp, &kvm_backend, kvm, what, error))
+        return true;
+    kvm_free(kvm);
+    return false;
 }

@@ -1,142 +1,175 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vCPU's life: initialised once, then on, kicked and off, as often as the guest and the VMM want,
- * and initialised again when the machine is reset. While it is off, KVM sees it stopped only if it
- * has not been on: what makes it off is that nobody runs it.
+ * A vCPU's life: initialised once, then powered on, kicked and powered off, as often as the guest
+ * and the VMM want, and initialised again when the machine is reset.
  */
-#include "kvm.h"
+#include "kvm/kvm.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "error.h"
+#include "ioctl.h"
 
-/*
- * Map the vCPU's kvm_run. The structure is all that is needed of what KVM lets be mapped, and its
- * size is known without /dev/kvm (KVM_GET_VCPU_MMAP_SIZE).
- */
-static bool map_run(Kvm *kvm, uint32_t vcpu, GError **error)
+bool kvm_vcpu_set_mp_state(const Kvm *kvm, uint32_t vcpu, uint32_t state, const char *name,
+                           GError **error)
 {
-    struct kvm_run *run =
-        mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED, kvm->vcpus[vcpu].fd, 0);
+    struct kvm_mp_state arg = {.mp_state = state};
 
-    if (run == MAP_FAILED) {
-        g_set_error(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM, "vCPU %u: mmap of kvm_run: %s", vcpu,
-                    g_strerror(errno));
-        return false;
-    }
-    /* What the last run left: a kick that came too late, and an MMIO exit. KVM would complete the
-     * access in the next run, over the new registers; not even KVM_ARM_VCPU_INIT prevents it. */
-    run->immediate_exit = 0;
-    run->exit_reason = KVM_EXIT_UNKNOWN;
-    g_mutex_lock(&kvm->hp->slots.lock);
-    kvm->vcpus[vcpu].run = run;
-    g_mutex_unlock(&kvm->hp->slots.lock);
-    return true;
+    return ioctl_call(kvm->vcpus[vcpu].fd, KVM_SET_MP_STATE, &arg, error,
+                      "vCPU %u: KVM_SET_MP_STATE (%s)", vcpu, name) >= 0;
 }
 
+/* KVM of Linux 6.4 to 6.9 resets MPIDR_EL1 each time, later ones keep it. */
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
 {
-    if (kvm_call(kvm->vcpus[vcpu].fd, KVM_ARM_VCPU_INIT, &kvm->init, error,
-                 "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &kvm->init, error, "vCPU %u: KVM_ARM_VCPU_INIT",
+                   vcpu) < 0)
         return false;
-    kvm->vcpus[vcpu].used = false;
+    v->forced = false;
+    return !v->mpidr || ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error);
+}
+
+/* --- Power on --- */
+
+/*
+ * The structure is all that the library needs of what KVM lets be mapped, and its size is known
+ * without /dev/kvm (KVM_GET_VCPU_MMAP_SIZE).
+ */
+static bool map_run(KvmVcpu *v, uint32_t vcpu, GError **error)
+{
+    struct kvm_run *run;
+
+    if (v->run)
+        return true;
+    run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+    if (run == MAP_FAILED)
+        return refuse(error, VCPUHP_ERROR_KVM, "vCPU %u: mmap of kvm_run: %s", vcpu,
+                      g_strerror(errno));
+    g_atomic_pointer_set(&v->run, run);
     return true;
 }
 
-/* What KVM makes of a vCPU at power-on is what DEN0022F, 6.4, and the arm64 boot protocol ask for,
- * but for this. */
-static bool set_entry(int fd, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+/* What the last run left: a kick that came too late, and an MMIO exit. KVM would complete the
+ * access in the next run, over the new registers; not even KVM_ARM_VCPU_INIT prevents it. */
+static void clear_run(struct kvm_run *run)
 {
-    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
+    __atomic_store_n(&run->immediate_exit, 0, __ATOMIC_RELAXED);
+    run->exit_reason = KVM_EXIT_UNKNOWN;
+}
+
+/* The host does what the guest asked for, but at a price, about which no caller can be told. */
+static void report_fallback(Kvm *kvm, uint32_t vcpu, const GError *why)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!g_atomic_int_compare_and_exchange(&kvm->fallback_reported, 0, 1))
+        return;
+    refuse(&error, VCPUHP_ERROR_KVM,
+           "%s; KVM_ARM_VCPU_INIT is used instead from now on, which unmaps the guest's memory if "
+           "the host lacks FEAT_S2FWB",
+           why->message);
+    context_host_error(kvm->hp, vcpu, error);
+}
+
+/*
+ * Registers as at power-on. A vCPU that parked by force may have left the interrupt of one of its
+ * timers active, which no register clears, but KVM_ARM_VCPU_INIT does.
+ */
+static bool renew(Kvm *kvm, uint32_t vcpu, GError **error)
+{
+    const KvmVcpu *v = &kvm->vcpus[vcpu];
+    g_autoptr(GError) why = NULL;
+
+    if (!v->forced) {
+        if (kvm_image_apply(&kvm->image, v->fd, vcpu, &why))
+            return true;
+        report_fallback(kvm, vcpu, why);
+    }
+    return kvm_vcpu_init(kvm, vcpu, error);
+}
+
+/* KVM's registers at power-on are those that DEN0022F, 6.4, and the arm64 boot protocol ask for,
+ * except for these. */
+static bool set_entry(const Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+{
+    int fd = kvm->vcpus[vcpu].fd;
     uint64_t sctlr;
 
-    if (kvm_call(fd, KVM_SET_MP_STATE, &runnable, error, "vCPU %u: KVM_SET_MP_STATE (RUNNABLE)",
-                 vcpu) < 0 ||
-        !kvm_set_reg(fd, vcpu, KVM_REG_X(0), "X0", entry->context, error) ||
-        !kvm_set_reg(fd, vcpu, KVM_REG_PC, "PC", entry->address, error))
+    if (!kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_RUNNABLE, "RUNNABLE", error) ||
+        !ioctl_set_reg(fd, vcpu, KVM_REG_X(0), "X0", entry->context, error) ||
+        !ioctl_set_reg(fd, vcpu, KVM_REG_PC, "PC", entry->address, error))
         return false;
     if (!entry->big_endian)
         return true;
-    return kvm_get_reg(fd, vcpu, KVM_REG_SCTLR_EL1, "SCTLR_EL1", &sctlr, error) &&
-           kvm_set_reg(fd, vcpu, KVM_REG_SCTLR_EL1, "SCTLR_EL1", sctlr | SCTLR_EE, error);
+    return ioctl_get_reg(fd, vcpu, KVM_REG_SCTLR_EL1, "SCTLR_EL1", &sctlr, error) &&
+           ioctl_set_reg(fd, vcpu, KVM_REG_SCTLR_EL1, "SCTLR_EL1", sctlr | SCTLR_EE, error);
 }
 
-static bool vcpu_on(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+/*
+ * The first vCPU ever to be powered on is vCPU 0, by vcpuhp_start(). The image is taken from it
+ * then rather than in the setup, after which the VMM may still change ID registers, and with them
+ * what other registers there are.
+ */
+bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
-    Kvm *kvm = data;
     KvmVcpu *v = &kvm->vcpus[vcpu];
 
-    if (!map_run(kvm, vcpu, error) ||
-        (v->used && !kvm_image_apply(&kvm->image, v->fd) && !kvm_vcpu_init(kvm, vcpu, error)))
+    if (!map_run(v, vcpu, error) ||
+        (!kvm->image.regs && !kvm_image_take(&kvm->image, v->fd, vcpu, error)))
+        return false;
+    clear_run(v->run);
+    if (v->used && !renew(kvm, vcpu, error))
         return false;
     v->used = true;
-    return set_entry(v->fd, vcpu, entry, error);
+    return set_entry(kvm, vcpu, entry, error);
 }
 
-static void vcpu_off(void *data, uint32_t vcpu)
-{
-    Kvm *kvm = data;
-    struct kvm_run *run;
+/* --- Power off --- */
 
-    g_mutex_lock(&kvm->hp->slots.lock);
-    run = g_steal_pointer(&kvm->vcpus[vcpu].run);
-    g_mutex_unlock(&kvm->hp->slots.lock);
+static bool was_asked_to_park(Kvm *kvm, uint32_t vcpu)
+{
+    Slots *slots = &kvm->hp->slots;
+    bool park;
+
+    g_mutex_lock(&slots->lock);
+    park = slots->table[vcpu].park;
+    g_mutex_unlock(&slots->lock);
+    return park;
+}
+
+/*
+ * Nobody runs a vCPU that is off. It is stopped for KVM, too, so that a KVM_RUN by mistake does not
+ * run it, and that KVM and whoever looks into it count it as off. This can fail only in a VM that
+ * is dead, where KVM_RUN fails as well.
+ */
+void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu)
+{
+    if (was_asked_to_park(kvm, vcpu))
+        kvm->vcpus[vcpu].forced = true;
+    kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_STOPPED, "STOPPED", NULL);
+}
+
+/* A vCPU without a mapping has never run: its thread is told not to enter. */
+void kvm_vcpu_kick(Kvm *kvm, uint32_t vcpu)
+{
+    struct kvm_run *run = g_atomic_pointer_get(&kvm->vcpus[vcpu].run);
+
     if (run)
-        munmap(run, sizeof(*run));
+        __atomic_store_n(&run->immediate_exit, 1, __ATOMIC_RELAXED);
 }
 
-static void vcpu_kick(void *data, uint32_t vcpu)
+void kvm_vcpu_clear(Kvm *kvm, uint32_t vcpu)
 {
-    Kvm *kvm = data;
+    KvmVcpu *v = &kvm->vcpus[vcpu];
 
-    if (kvm->vcpus[vcpu].run)
-        __atomic_store_n(&kvm->vcpus[vcpu].run->immediate_exit, 1, __ATOMIC_RELAXED);
+    if (kvm->lent)
+        return;
+    if (v->run)
+        munmap(v->run, sizeof(*v->run));
+    if (v->fd >= 0)
+        close(v->fd);
 }
-
-static bool irq_set(void *data, bool level, GError **error)
-{
-    Kvm *kvm = data;
-
-    return gic_set_line(&kvm->gic, kvm->hp->config.irq, level, error);
-}
-
-/* Here KVM is to throw the stage-2 mappings away, once for all vCPUs: the next guest begins with
- * its caches off, and KVM cleans memory for it as it is faulted in. */
-static bool reset(void *data, GError **error)
-{
-    Kvm *kvm = data;
-
-    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
-        if (kvm->vcpus[i].used && !kvm_vcpu_init(kvm, i, error))
-            return false;
-    return gic_reset(&kvm->gic, error);
-}
-
-void kvm_free(Kvm *kvm)
-{
-    gic_clear(&kvm->gic);
-    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
-        vcpu_off(kvm, i);
-        if (kvm->vcpus[i].fd >= 0)
-            close(kvm->vcpus[i].fd);
-    }
-    kvm_image_clear(&kvm->image);
-    g_free(kvm->vcpus);
-    g_free(kvm);
-}
-
-static void free_hands(void *data)
-{
-    kvm_free(data);
-}
-
-const Hands kvm_hands = {
-    .vcpu_on = vcpu_on,
-    .vcpu_off = vcpu_off,
-    .vcpu_kick = vcpu_kick,
-    .irq_set = irq_set,
-    .reset = reset,
-    .free = free_hands,
-};

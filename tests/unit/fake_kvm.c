@@ -18,6 +18,9 @@
 #define INSN        4
 /* What GICR_PROPBASER and GICR_PENDBASER are at first, the former with an ITS only. */
 #define LPI_TABLES 0x580
+#define NO_ADDRESS UINT64_MAX
+/* The virtual timer's interrupt */
+#define TIMER_PPI 27
 
 const FakeHost fake_modern_host = {
     .max_vcpus = 512,
@@ -102,6 +105,7 @@ int fake_kvm_begin(const FakeHost *host)
     fake.host = *host;
     fake.n_fail = 1;
     fake.fail_errno = EIO;
+    fake.vgic.dist_base = fake.vgic.cpu_base = fake.vgic.its_base = NO_ADDRESS;
     fake.vm_fd = new_fd(&vm_ino);
     vgic_ino = its_ino = 0;
     old_fds = count_links("/proc/self/fd");
@@ -213,6 +217,11 @@ static int check_extension(long cap)
     }
 }
 
+static uint64_t kvms_mpidr(uint32_t id)
+{
+    return 1ull << 31 | (id & 0xf) | (id >> 4 & 0xff) << 8;
+}
+
 static int create_vcpu(long id)
 {
     FakeVcpu *v = &fake.vcpus[id];
@@ -229,7 +238,8 @@ static int create_vcpu(long id)
     fd = new_fd(&v->ino);
     run_fds[id] = dup(fd);
     v->created = true;
-    v->mpidr = 1ull << 31 | (id & 0xf) | (id >> 4 & 0xff) << 8;
+    v->vls[0] = 0xf; /* every length of the host */
+    v->mpidr = kvms_mpidr((uint32_t)id);
     fake.n_vcpus++;
     return fd;
 }
@@ -376,6 +386,9 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
     memset(v->v0, 0, sizeof(v->v0));
     v->pc = v->csselr = 0;
     v->sctlr = SCTLR_RESET;
+    if (fake.host.init_resets_mpidr)
+        v->mpidr = kvms_mpidr((uint32_t)(v - fake.vcpus));
+    v->irqs[TIMER_PPI].active = false;
     v->mp_state = off ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE;
     return 0;
 }
@@ -390,22 +403,40 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 #define REG_PTIMER_CNT 0x603000000013df01
 #define REG_TIMER_CNT  0x603000000013df1a
 #define REG_FW_VERSION 0x6030000000140000
+#define REG_APIAKEYLO  0x603000000013c108
+#define REG_PMCR       0x603000000013dce0
+#define REG_SVE_VLS    0x606000000015ffff
 
+/* As KVM does, list a feature's registers only if the vCPU has it. */
 static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
 {
     static const uint64_t ids[] = {REG_PC,         REG_V0,        REG_MIDR,
                                    REG_MPIDR,      REG_SCTLR,     REG_CSSELR,
                                    REG_PTIMER_CNT, REG_TIMER_CNT, REG_FW_VERSION};
+    static const struct {
+        uint32_t feature;
+        uint64_t id;
+    } optional[] = {{KVM_ARM_VCPU_SVE, REG_SVE_VLS},
+                    {KVM_ARM_VCPU_PTRAUTH_ADDRESS, REG_APIAKEYLO},
+                    {KVM_ARM_VCPU_PMU_V3, REG_PMCR}};
     uint64_t room = list->n;
 
     if (!v->initialised)
         return -ENOEXEC;
+    if (v->features & 1u << KVM_ARM_VCPU_SVE && !v->finalised)
+        return -EPERM;
     list->n = 31 + G_N_ELEMENTS(ids);
+    for (size_t i = 0; i < G_N_ELEMENTS(optional); i++)
+        list->n += v->features >> optional[i].feature & 1;
     if (room < list->n)
         return -E2BIG;
     for (int i = 0; i < 31; i++)
         list->reg[i] = REG_X0 + 2 * i;
     memcpy(&list->reg[31], ids, sizeof(ids));
+    list->n = 31 + G_N_ELEMENTS(ids);
+    for (size_t i = 0; i < G_N_ELEMENTS(optional); i++)
+        if (v->features >> optional[i].feature & 1)
+            list->reg[list->n++] = optional[i].id;
     return 0;
 }
 
@@ -425,6 +456,12 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
         return &v->sctlr;
     case REG_CSSELR:
         return &v->csselr;
+    case REG_APIAKEYLO:
+        return v->features & 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS ? &v->apiakeylo : NULL;
+    case REG_PMCR:
+        return v->features & 1u << KVM_ARM_VCPU_PMU_V3 ? &v->pmcr : NULL;
+    case REG_SVE_VLS:
+        return v->features & 1u << KVM_ARM_VCPU_SVE ? v->vls : NULL;
     default:
         return index < 62 && index % 2 == 0 ? &v->x[index / 2] : NULL;
     }
@@ -454,13 +491,27 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
 
     if (!v->initialised)
         return -ENOEXEC;
-    if (!own)
+    if (!own || (reg->id == fake.hidden_reg))
         return set ? set_constant(reg->id) : -ENOENT;
+    if (reg->id == REG_SVE_VLS && set && v->finalised)
+        return -EPERM;
     memcpy(set ? own : value, set ? value : own, size);
     return 0;
 }
 
-static int pmu_attr(FakeVcpu *v, const struct kvm_device_attr *attr)
+static int get_pmu_attr(const FakeVcpu *v, const struct kvm_device_attr *attr)
+{
+    if (attr->group != KVM_ARM_VCPU_PMU_V3_CTRL || attr->attr != KVM_ARM_VCPU_PMU_V3_IRQ)
+        return -ENXIO;
+    if (!(v->features & 1u << KVM_ARM_VCPU_PMU_V3))
+        return -ENODEV;
+    if (!v->pmu_irq)
+        return -ENXIO;
+    *(int *)(uintptr_t)attr->addr = v->pmu_irq;
+    return 0;
+}
+
+static int set_pmu_attr(FakeVcpu *v, const struct kvm_device_attr *attr)
 {
     if (attr->group != KVM_ARM_VCPU_PMU_V3_CTRL)
         return -ENXIO;
@@ -500,9 +551,10 @@ static int first_run(const FakeVcpu *v)
     if (!fake.vgic.initialised)
         return -EBUSY;
     for (uint32_t i = 0; i < fake.vgic.n_regions; i++)
-        slots += fake.vgic.regions[i] >> 52;
-    if (!fake.vgic.dist_base ||
-        (fake.vgic.type == KVM_DEV_TYPE_ARM_VGIC_V2 ? !fake.vgic.cpu_base : slots < fake.n_vcpus))
+        slots += fake.vgic.regions[i] >> 52 ? fake.vgic.regions[i] >> 52 : FAKE_MAX_VCPUS;
+    if (fake.vgic.dist_base == NO_ADDRESS ||
+        (fake.vgic.type == KVM_DEV_TYPE_ARM_VGIC_V2 ? fake.vgic.cpu_base == NO_ADDRESS
+                                                    : slots < fake.n_vcpus))
         return -ENXIO;
     if (v->features & 1u << KVM_ARM_VCPU_PMU_V3 && !v->pmu_initialised)
         return -EINVAL;
@@ -555,6 +607,18 @@ static int run_vcpu(FakeVcpu *v, uint32_t id)
     return 0;
 }
 
+static int finalize(FakeVcpu *v, int feature)
+{
+    if (!v->initialised)
+        return -ENOEXEC;
+    if (feature != KVM_ARM_VCPU_SVE || !(v->features & 1u << KVM_ARM_VCPU_SVE))
+        return -EINVAL;
+    if (v->finalised)
+        return -EPERM;
+    v->finalised = true;
+    return 0;
+}
+
 static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
 {
     FakeVcpu *v = &fake.vcpus[id];
@@ -562,30 +626,28 @@ static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
     if (v->running)
         fake.n_deadlocks++;
     switch (request) {
-    case KVM_ARM_VCPU_INIT:
-        return vcpu_init(v, arg);
-    case KVM_ARM_VCPU_FINALIZE:
-        if (!v->initialised)
-            return -ENOEXEC;
-        if (*(int *)arg != KVM_ARM_VCPU_SVE || !(v->features & 1u << KVM_ARM_VCPU_SVE))
-            return -EINVAL;
-        if (v->finalised)
-            return -EPERM;
-        v->finalised = true;
-        return 0;
     case KVM_GET_REG_LIST:
         return get_reg_list(v, arg);
     case KVM_GET_ONE_REG:
         return one_reg(v, arg, false);
+    case KVM_GET_DEVICE_ATTR:
+        return get_pmu_attr(v, arg);
+    case KVM_RUN:
+        return run_vcpu(v, id);
+    }
+    fake.n_changes++;
+    switch (request) {
+    case KVM_ARM_VCPU_INIT:
+        return vcpu_init(v, arg);
+    case KVM_ARM_VCPU_FINALIZE:
+        return finalize(v, *(int *)arg);
     case KVM_SET_ONE_REG:
         return one_reg(v, arg, true);
     case KVM_SET_MP_STATE:
         v->mp_state = ((struct kvm_mp_state *)arg)->mp_state;
         return 0;
     case KVM_SET_DEVICE_ATTR:
-        return pmu_attr(v, arg);
-    case KVM_RUN:
-        return run_vcpu(v, id);
+        return set_pmu_attr(v, arg);
     default:
         return -ENOTTY;
     }
@@ -837,20 +899,29 @@ static int write_cpu_v2(uint64_t attr, uint32_t value)
     }
 }
 
+static int init_vgic(void);
+
 static int vgic_register(const struct kvm_device_attr *attr, bool set)
 {
     void *value = (void *)(uintptr_t)attr->addr;
     FakeVcpu *v = by_affinity(attr->attr);
 
-    if (!fake.vgic.initialised || any_vcpu(true))
+    if (attr->group == KVM_DEV_ARM_VGIC_GRP_DIST_REGS && !is_v2() && !fake.n_vcpus)
+        return -EINVAL;
+    if (any_vcpu(true))
+        return -EBUSY;
+    /* KVM initialises a GICv2 when it is first needed. */
+    if (is_v2())
+        init_vgic();
+    if (!fake.vgic.initialised)
         return -EBUSY;
     switch (attr->group) {
     case KVM_DEV_ARM_VGIC_GRP_DIST_REGS:
         if (set)
             return write_distributor(attr->attr, *(uint32_t *)value);
-        if (attr->attr != 0x008)
+        if (attr->attr != 0x000 && attr->attr != 0x008)
             return -ENXIO;
-        *(uint32_t *)value = 0x43b;
+        *(uint32_t *)value = attr->attr ? 0x43b : fake.vgic.ctlr;
         return 0;
     case KVM_DEV_ARM_VGIC_GRP_CPU_REGS:
         return is_v2() && set ? write_cpu_v2(attr->attr, *(uint32_t *)value) : -ENXIO;
@@ -867,11 +938,11 @@ static int vgic_register(const struct kvm_device_attr *attr, bool set)
     }
 }
 
-/* --- The vGIC's making --- */
+/* --- The vGIC's creation --- */
 
 static int set_once(uint64_t *base, uint64_t value, uint64_t align)
 {
-    if (*base)
+    if (*base != NO_ADDRESS)
         return -EEXIST;
     if (value % align)
         return -EINVAL;
@@ -879,30 +950,80 @@ static int set_once(uint64_t *base, uint64_t value, uint64_t align)
     return 0;
 }
 
-static int set_region(uint64_t value)
+/* By KVM_VGIC_V3_ADDR_TYPE_REDIST or by …_REDIST_REGION, but not by both. The former's count is 0:
+ * it has no limit. */
+static int set_region(uint64_t value, bool legacy)
 {
     FakeVgic *vgic = &fake.vgic;
 
+    if (legacy) {
+        if (vgic->n_regions)
+            return vgic->regions[0] >> 52 ? -EINVAL : -EEXIST;
+        vgic->regions[vgic->n_regions++] = value;
+        return 0;
+    }
+    if (vgic->n_regions && !(vgic->regions[0] >> 52))
+        return -EINVAL;
     if (!(value >> 52) || value & 0xf000 || (value & 0xfff) != vgic->n_regions)
         return -EINVAL;
     vgic->regions[vgic->n_regions++] = value;
     return 0;
 }
 
-static int set_vgic_address(uint64_t type, uint64_t value)
+static int get_region(uint64_t *value)
+{
+    uint64_t index = *value & 0xfff;
+
+    if (index >= fake.vgic.n_regions)
+        return -ENOENT;
+    *value = fake.vgic.regions[index];
+    return 0;
+}
+
+/* NULL: not an address of this version's, or one of redistributors. */
+static uint64_t *find_address(uint64_t type)
 {
     switch (type) {
     case KVM_VGIC_V2_ADDR_TYPE_DIST:
-        return is_v2() ? set_once(&fake.vgic.dist_base, value, 0x1000) : -ENXIO;
+        return is_v2() ? &fake.vgic.dist_base : NULL;
     case KVM_VGIC_V2_ADDR_TYPE_CPU:
-        return is_v2() ? set_once(&fake.vgic.cpu_base, value, 0x1000) : -ENXIO;
+        return is_v2() ? &fake.vgic.cpu_base : NULL;
     case KVM_VGIC_V3_ADDR_TYPE_DIST:
-        return is_v2() ? -ENXIO : set_once(&fake.vgic.dist_base, value, 0x10000);
-    case KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION:
-        return is_v2() ? -ENXIO : set_region(value);
+        return is_v2() ? NULL : &fake.vgic.dist_base;
     default:
-        return -ENXIO;
+        return NULL;
     }
+}
+
+static bool is_redist_type(uint64_t type)
+{
+    return !is_v2() &&
+           (type == KVM_VGIC_V3_ADDR_TYPE_REDIST || type == KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION);
+}
+
+static int set_vgic_address(uint64_t type, uint64_t value)
+{
+    uint64_t *base = find_address(type);
+
+    if (base)
+        return set_once(base, value, is_v2() ? 0x1000 : 0x10000);
+    return is_redist_type(type) ? set_region(value, type == KVM_VGIC_V3_ADDR_TYPE_REDIST) : -ENXIO;
+}
+
+static int get_vgic_address(uint64_t type, uint64_t *value)
+{
+    const uint64_t *base = find_address(type);
+
+    if (base) {
+        *value = *base;
+        return 0;
+    }
+    if (!is_redist_type(type))
+        return -ENXIO;
+    if (type == KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION)
+        return get_region(value);
+    *value = fake.vgic.n_regions ? fake.vgic.regions[0] & 0xffffffff0000ull : NO_ADDRESS;
+    return 0;
 }
 
 /* SPIs are edge-triggered at first, PPIs level. */
@@ -917,6 +1038,8 @@ static int init_vgic(void)
         return 0;
     fake.vgic.initialised = true;
     fake.vgic.pri_bits = 5;
+    if (!fake.vgic.n_irqs)
+        fake.vgic.n_irqs = 256;
     for (uint32_t i = FAKE_N_PRIVATE; i < fake.vgic.n_irqs; i++)
         boot_irq(&fake.vgic.spis[i], i);
     for (uint32_t i = 0; i < fake.n_vcpus; i++) {
@@ -956,6 +1079,21 @@ static int vgic_set(const struct kvm_device_attr *attr)
     }
 }
 
+static int vgic_get(const struct kvm_device_attr *attr)
+{
+    void *value = (void *)(uintptr_t)attr->addr;
+
+    switch (attr->group) {
+    case KVM_DEV_ARM_VGIC_GRP_ADDR:
+        return get_vgic_address(attr->attr, value);
+    case KVM_DEV_ARM_VGIC_GRP_NR_IRQS:
+        *(uint32_t *)value = MAX(fake.vgic.n_irqs, FAKE_N_PRIVATE);
+        return 0;
+    default:
+        return vgic_register(attr, false);
+    }
+}
+
 static int vgic_ioctl(unsigned long request, void *arg)
 {
     const struct kvm_device_attr *attr = arg;
@@ -965,11 +1103,10 @@ static int vgic_ioctl(unsigned long request, void *arg)
         fake.n_changes++;
         return vgic_set(attr);
     case KVM_GET_DEVICE_ATTR:
-        return vgic_register(attr, false);
+        return vgic_get(attr);
     case KVM_HAS_DEVICE_ATTR:
         return attr->group == KVM_DEV_ARM_VGIC_GRP_ADDR &&
-                       attr->attr ==
-                           (is_v2() ? KVM_VGIC_V2_ADDR_TYPE_DIST : KVM_VGIC_V3_ADDR_TYPE_DIST)
+                       (find_address(attr->attr) || is_redist_type(attr->attr))
                    ? 0
                    : -ENXIO;
     default:
@@ -977,13 +1114,8 @@ static int vgic_ioctl(unsigned long request, void *arg)
     }
 }
 
-static int its_ioctl(unsigned long request, void *arg)
+static int its_set(const struct kvm_device_attr *attr)
 {
-    const struct kvm_device_attr *attr = arg;
-
-    if (request != KVM_SET_DEVICE_ATTR)
-        return -ENOTTY;
-    fake.n_changes++;
     if (attr->group == KVM_DEV_ARM_VGIC_GRP_ADDR && attr->attr == KVM_VGIC_ITS_ADDR_TYPE)
         return set_once(&fake.vgic.its_base, *(const uint64_t *)(uintptr_t)attr->addr, 0x10000);
     if (attr->group != KVM_DEV_ARM_VGIC_GRP_CTRL)
@@ -1000,7 +1132,25 @@ static int its_ioctl(unsigned long request, void *arg)
     }
 }
 
-/* --- The door --- */
+static int its_ioctl(unsigned long request, void *arg)
+{
+    const struct kvm_device_attr *attr = arg;
+
+    switch (request) {
+    case KVM_SET_DEVICE_ATTR:
+        fake.n_changes++;
+        return its_set(attr);
+    case KVM_GET_DEVICE_ATTR:
+        if (attr->group != KVM_DEV_ARM_VGIC_GRP_ADDR || attr->attr != KVM_VGIC_ITS_ADDR_TYPE)
+            return -ENXIO;
+        *(uint64_t *)(uintptr_t)attr->addr = fake.vgic.its_base;
+        return 0;
+    default:
+        return -ENOTTY;
+    }
+}
+
+/* --- The entry point --- */
 
 static const char *request_name(unsigned long request)
 {

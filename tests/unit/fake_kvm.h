@@ -2,7 +2,8 @@
 /*
  * An arm64 KVM for unit tests on any machine: it answers the ioctls of the code under test
  * (-Wl,--wrap=ioctl) by Linux 6.12's rules about order, repetition and state, and can let any one
- * of them fail. Its fds are real ones (memfds), so that what is left open or mapped can be counted.
+ * of them fail. Switches are named after what other kernels do. Its fds are real ones (memfds), so
+ * that what is left open or mapped can be counted.
  */
 #ifndef FAKE_KVM_H
 #define FAKE_KVM_H
@@ -22,6 +23,7 @@ typedef struct FakeHost {
     bool kvm; /* else vm_fd is no VM */
     bool one_reg, psci, immediate_exit, device_ctrl, sve, pauth_address, pauth_generic, pmu;
     bool filter, gicv2, gicv3, its;
+    bool init_resets_mpidr; /* each time, as Linux 6.4 to 6.9 do */
 } FakeHost;
 
 extern const FakeHost fake_modern_host;
@@ -44,7 +46,7 @@ typedef struct FakeVcpu {
     int n_inits;
     int pmu_irq;
     uint32_t mp_state;
-    uint64_t x[31], pc, sctlr, mpidr, csselr, v0[2];
+    uint64_t x[31], pc, sctlr, mpidr, csselr, v0[2], apiakeylo, pmcr, vls[8];
     bool mmio_pending; /* KVM will complete it in the next run, whatever became of the vCPU */
     /* What the guest does next: the exit that KVM_RUN comes back with. 0: it just runs. */
     uint32_t next_exit;
@@ -77,6 +79,7 @@ typedef struct FakeKvm {
     struct kvm_smccc_filter filters[FAKE_MAX_FILTERS];
     uint32_t n_filters;
     bool has_run;
+    uint64_t hidden_reg; /* a register that is listed, but answers ENOENT; 0: none */
     /* Called before each ioctl, without the fake's lock: what happens then happens in the midst of
      * what the code under test is doing. NULL: nothing does. */
     void (*before)(unsigned long request, void *opaque);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The vGIC: made as the config says, and reset to what it was at boot. */
+/* The vGIC: created as the config says, and reset to what it was at boot. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <linux/psci.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <vcpuhp/kvm.h>
+#include <vcpuhp/psci.h>
 #include "fake_kvm.h"
 
 #define N_VCPUS 4
@@ -33,10 +35,8 @@ static VcpuhpKvmConfig kvm;
 
 static void begin(uint32_t version)
 {
-    kvm = (VcpuhpKvmConfig){.version = VCPUHP_KVM_CONFIG_VERSION,
-                            .vm_fd = fake_kvm_begin(&fake_modern_host),
-                            .vgic_fd = -1};
-    vcpuhp_config_init(&config, N_VCPUS, 1);
+    vcpuhp_kvm_config_init(&kvm, fake_kvm_begin(&fake_modern_host));
+    vcpuhp_config_init(&config, N_VCPUS, N_VCPUS);
     if (version == 2) {
         config.gic.version = 2;
         config.gic.cpu_base = 0x08010000;
@@ -61,7 +61,7 @@ static void end(Vcpuhp *hp)
     fake_kvm_end();
 }
 
-/* --- Making it --- */
+/* --- Creating it --- */
 
 static void redistributors_come_in_the_regions_of_the_config(void **state)
 {
@@ -122,44 +122,104 @@ static void a_gicv2_has_a_cpu_interface_and_no_redistributors(void **state)
     end(hp);
 }
 
-/* A VMM that makes the vGIC itself also gives it its addresses. */
+/* --- Lending it --- */
+
+static void set_attr(int fd, uint32_t group, uint64_t attr, uint64_t value)
+{
+    struct kvm_device_attr arg = {.group = group, .attr = attr, .addr = (uintptr_t)&value};
+
+    assert_int_equal(ioctl(fd, KVM_SET_DEVICE_ATTR, &arg), 0);
+}
+
+static void set_address(int fd, uint64_t type, uint64_t address)
+{
+    set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, type, address);
+}
+
+static int create_device(uint32_t type)
+{
+    struct kvm_create_device device = {.type = type};
+
+    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
+    return (int)device.fd;
+}
+
+/* What a VMM does that creates the config's vGIC itself. */
+static void lend_vgic(void)
+{
+    const VcpuhpGic *gic = &config.gic;
+
+    kvm.vgic_fd =
+        create_device(gic->version == 3 ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2);
+    set_attr(kvm.vgic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, gic->n_irqs);
+    if (gic->version == 2) {
+        set_address(kvm.vgic_fd, KVM_VGIC_V2_ADDR_TYPE_DIST, gic->dist_base);
+        set_address(kvm.vgic_fd, KVM_VGIC_V2_ADDR_TYPE_CPU, gic->cpu_base);
+        return;
+    }
+    set_address(kvm.vgic_fd, KVM_VGIC_V3_ADDR_TYPE_DIST, gic->dist_base);
+    for (uint32_t i = 0; i < gic->n_redists; i++) {
+        uint64_t count = gic->redists[i].count ? gic->redists[i].count : N_VCPUS;
+
+        set_address(kvm.vgic_fd, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
+                    count << 52 | gic->redists[i].base | i);
+    }
+    if (!gic->its_base)
+        return;
+    kvm.its_fd = create_device(KVM_DEV_TYPE_ARM_VGIC_ITS);
+    set_address(kvm.its_fd, KVM_VGIC_ITS_ADDR_TYPE, gic->its_base);
+    set_attr(kvm.its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
+}
+
+/* Close what was lent, which the library must have left open. */
+static void end_lent(Vcpuhp *hp)
+{
+    vcpuhp_free(hp);
+    assert_int_equal(close(kvm.vgic_fd), 0);
+    if (kvm.its_fd >= 0)
+        assert_int_equal(close(kvm.its_fd), 0);
+    end(NULL);
+}
+
+static void assert_lent_is_refused(const char *what)
+{
+    g_autoptr(GError) error = NULL;
+    int n_changes = fake.n_changes;
+    Vcpuhp *hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+
+    assert_false(vcpuhp_kvm_setup(hp, &kvm, &error));
+    if (!g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID) ||
+        !strstr(error->message, what))
+        fail_msg("\"%s\" is not INVALID or does not say \"%s\"", error->message, what);
+    assert_int_equal(fake.n_changes, n_changes);
+    end_lent(hp);
+}
+
 static void a_lent_vgic_is_initialised_after_the_vcpus_and_left_open(void **state)
 {
-    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
-    Vcpuhp *hp;
+    static const uint32_t versions[] = {2, 3};
 
     (void)state;
-    begin(3);
-    config.gic.its_base = 0x08080000;
-    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
-    kvm.vgic_fd = (int)device.fd;
-    hp = setup();
-    assert_true(fake.vgic.initialised);
-    assert_int_equal(fake.vgic.dist_base, 0);
-    assert_false(fake.vgic.its_created);
-    assert_int_equal(vcpuhp_kvm_vgic_fd(hp), kvm.vgic_fd);
-    vcpuhp_free(hp);
-    assert_int_equal(fake_open_fds(), 1);
-    assert_int_equal(close(kvm.vgic_fd), 0);
-    fake_kvm_end();
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        Vcpuhp *hp;
+
+        begin(versions[i]);
+        lend_vgic();
+        hp = setup();
+        assert_true(fake.vgic.initialised);
+        assert_int_equal(vcpuhp_kvm_vgic_fd(hp), kvm.vgic_fd);
+        end_lent(hp);
+    }
 }
 
 static void a_lent_vgic_of_the_other_version_is_refused(void **state)
 {
-    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
-    g_autoptr(GError) error = NULL;
-    Vcpuhp *hp;
-
     (void)state;
-    begin(2);
-    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
-    kvm.vgic_fd = (int)device.fd;
-    hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
-    assert_false(vcpuhp_kvm_setup(hp, &kvm, &error));
-    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
-    assert_non_null(strstr(error->message, "not a KVM GICv2 device"));
-    assert_int_equal(close(kvm.vgic_fd), 0);
-    end(hp);
+    begin(3);
+    lend_vgic();
+    config.gic.version = 2;
+    config.gic.cpu_base = 0x08010000;
+    assert_lent_is_refused("not a KVM GICv2 device, but gic.version is 2");
 }
 
 /* --- Resetting it --- */
@@ -203,48 +263,84 @@ static void dirty_irq(FakeIrq *irq, uint32_t intid)
         irq->router = 3;
 }
 
-/* All that a guest can leave behind. */
-static void dirty(void)
+static void dirty_cpu_interface(FakeCpuInterface *cpu)
 {
     bool v3 = config.gic.version == 3;
+    uint32_t n_active = !v3 ? 1 : fake.vgic.pri_bits == 7 ? 4 : fake.vgic.pri_bits == 6 ? 2 : 1;
 
+    cpu->ctlr |= 3;
+    cpu->pmr = 0xf0;
+    cpu->bpr0 = cpu->bpr1 = 5;
+    for (uint32_t i = 0; i < n_active; i++)
+        cpu->ap1r[i] = 1 << i;
+    if (!v3)
+        return;
+    cpu->igrpen0 = cpu->igrpen1 = 1;
+    for (uint32_t i = 0; i < n_active; i++)
+        cpu->ap0r[i] = 1 << i;
+}
+
+/* All that a guest can leave behind. A CPU interface is changed by its own vCPU only. */
+static void dirty(uint32_t n_ran)
+{
     fake.vgic.ctlr = 1;
     for (uint32_t i = 32; i < config.gic.n_irqs; i++)
         dirty_irq(&fake.vgic.spis[i], i);
     for (uint32_t i = 0; i < N_VCPUS; i++) {
         FakeVcpu *v = &fake.vcpus[i];
-        uint32_t n_active = !v3 ? 1 : fake.vgic.pri_bits == 7 ? 4 : fake.vgic.pri_bits == 6 ? 2 : 1;
 
         for (uint32_t j = 0; j < FAKE_N_PRIVATE; j++)
             dirty_irq(&v->irqs[j], j);
-        v->cpu.ctlr |= 3;
-        v->cpu.pmr = 0xf0;
-        v->cpu.bpr0 = v->cpu.bpr1 = 5;
-        for (uint32_t j = 0; j < n_active; j++)
-            v->cpu.ap1r[j] = 1 << j;
-        if (!v3)
-            continue;
-        v->cpu.igrpen0 = v->cpu.igrpen1 = 1;
-        for (uint32_t j = 0; j < n_active; j++)
-            v->cpu.ap0r[j] = 1 << j;
-        v->gicr_ctlr = 1;
-        v->propbaser = 0x1234567800000780 + i;
-        v->pendbaser = 0x40000000a0000780;
+        if (i < n_ran)
+            dirty_cpu_interface(&v->cpu);
+        if (config.gic.version == 3) {
+            v->gicr_ctlr = 1;
+            v->propbaser = 0x1234567800000780 + i;
+            v->pendbaser = 0x40000000a0000780;
+        }
     }
 }
 
-static void assert_reset(Vcpuhp *hp)
+/* vCPUs 0 … n-1 have been on, and the machine is stopped. */
+static void run_and_stop(Vcpuhp *hp, uint32_t n)
+{
+    const VcpuhpEntry entry = {.size = sizeof(entry), .address = 0x40000000};
+    VcpuhpVcpuInfo info = {.size = sizeof(info)};
+
+    assert_true(vcpuhp_start(hp, &entry, NULL));
+    assert_non_null(vcpuhp_kvm_enter(hp, 0));
+    for (uint32_t i = 1; i < n; i++) {
+        uint64_t x[4] = {PSCI_0_2_FN64_CPU_ON, 0, entry.address};
+
+        assert_true(vcpuhp_query(hp, i, &info, NULL));
+        x[1] = info.mpidr;
+        vcpuhp_psci_call(hp, 0, x, false);
+        assert_int_equal(x[0], PSCI_RET_SUCCESS);
+        assert_non_null(vcpuhp_kvm_enter(hp, i));
+    }
+    vcpuhp_stop(hp);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(vcpuhp_kvm_handle_exit(hp, i, EINTR), VCPUHP_KVM_EXIT_PARK);
+}
+
+static void assert_reset_after(Vcpuhp *hp, uint32_t n_ran)
 {
     g_autofree GicState *boot = gic_state(), *after = NULL;
     g_autoptr(GError) error = NULL;
 
-    dirty();
+    run_and_stop(hp, n_ran);
+    dirty(n_ran);
     if (!vcpuhp_reset(hp, &error))
         fail_msg("%s", error->message);
     after = gic_state();
     for (uint32_t i = 0; i < 1024; i++)
         assert_memory_equal(&boot->spis[i], &after->spis[i], sizeof(FakeIrq));
     assert_memory_equal(boot, after, sizeof(*boot));
+}
+
+static void assert_reset(Vcpuhp *hp)
+{
+    assert_reset_after(hp, N_VCPUS);
 }
 
 static void a_gicv3_is_as_at_boot_after_a_reset(void **state)
@@ -300,12 +396,76 @@ static void an_its_is_reset_before_the_redistributors(void **state)
     end(hp);
 }
 
+static void a_cpu_interface_whose_vcpu_never_ran_is_left_alone(void **state)
+{
+    static const uint32_t versions[] = {2, 3};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        int n_calls, n_calls_of_all;
+        Vcpuhp *hp;
+
+        begin(versions[i]);
+        hp = setup();
+        run_and_stop(hp, N_VCPUS);
+        n_calls = fake.n_calls;
+        assert_true(vcpuhp_reset(hp, NULL));
+        n_calls_of_all = fake.n_calls - n_calls;
+        run_and_stop(hp, 1);
+        n_calls = fake.n_calls;
+        assert_true(vcpuhp_reset(hp, NULL));
+        /* At least CTLR, PMR, BPR0, BPR1, an active priorities register and the vCPU's own reset.
+         */
+        assert_in_range(fake.n_calls - n_calls, 1, n_calls_of_all - (N_VCPUS - 1) * 6);
+        assert_reset_after(hp, 1);
+        end(hp);
+    }
+}
+
+/* A vCPU that is in an ioctl of the VMM's own makes KVM refuse with EBUSY. */
+static void a_vgic_that_is_busy_for_a_moment_is_reset_all_the_same(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    hp = setup();
+    for (int i = 1; i < 10; i++) {
+        fake.fail_at = fake.n_calls + i;
+        fake.n_fail = 3;
+        fake.fail_errno = EBUSY;
+        assert_true(vcpuhp_reset(hp, NULL));
+    }
+    end(hp);
+}
+
+static void a_vgic_that_stays_busy_fails_the_reset(void **state)
+{
+    g_autoptr(GError) error = NULL;
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    hp = setup();
+    fake.fail_at = fake.n_calls + 1;
+    fake.n_fail = 1000;
+    fake.fail_errno = EBUSY;
+    assert_false(vcpuhp_reset(hp, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
+    assert_non_null(strstr(error->message, g_strerror(EBUSY)));
+    fake.fail_at = 0;
+    assert_true(vcpuhp_reset(hp, NULL));
+    end(hp);
+}
+
 static void input_lines_are_left_to_their_drivers(void **state)
 {
     Vcpuhp *hp;
 
     (void)state;
     begin(3);
+    config.n_enabled = 1;
     hp = setup();
     assert_true(vcpuhp_plug(hp, 1, 0, 0, NULL, NULL));
     assert_true(fake.vgic.spis[config.event_irq].line);
@@ -328,20 +488,22 @@ static void each_register_that_fails_is_named(void **state)
         if (versions[v] == 3)
             config.gic.its_base = 0x08080000;
         hp = setup();
+        run_and_stop(hp, N_VCPUS);
         first = fake.n_calls;
         assert_true(vcpuhp_reset(hp, NULL));
         last = fake.n_calls;
         for (int i = 1; i <= last - first; i++) {
             g_autoptr(GError) error = NULL;
 
+            run_and_stop(hp, N_VCPUS);
             fake.fail_at = fake.n_calls + i;
             assert_false(vcpuhp_reset(hp, &error));
             assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
             assert_true(g_str_has_prefix(error->message, fake.failed));
             assert_non_null(strstr(error->message, g_strerror(EIO)));
+            fake.fail_at = 0;
+            assert_true(vcpuhp_reset(hp, NULL));
         }
-        fake.fail_at = 0;
-        assert_true(vcpuhp_reset(hp, NULL));
         end(hp);
     }
 }
@@ -359,6 +521,9 @@ int main(void)
         cmocka_unit_test(a_gicv2_is_as_at_boot_after_a_reset),
         cmocka_unit_test(affinities_of_the_configs_own_are_reset_too),
         cmocka_unit_test(an_its_is_reset_before_the_redistributors),
+        cmocka_unit_test(a_cpu_interface_whose_vcpu_never_ran_is_left_alone),
+        cmocka_unit_test(a_vgic_that_is_busy_for_a_moment_is_reset_all_the_same),
+        cmocka_unit_test(a_vgic_that_stays_busy_fails_the_reset),
         cmocka_unit_test(input_lines_are_left_to_their_drivers),
         cmocka_unit_test(each_register_that_fails_is_named),
     };

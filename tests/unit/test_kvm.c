@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The hands: setting up, a vCPU's life and its exits, against a KVM that keeps to its rules. */
+/* KVM as the backend: setup, a vCPU's life, exits and reset, against a KVM that keeps its rules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +19,10 @@
 #define N_VCPUS 4
 #define ENTRY   0x40080000
 #define SPARE   3 /* disabled at boot */
+/* KVM_RUN, and X1, X2, X3 and SCTLR_EL1 of the caller, which a CPU_ON begins with. */
+#define N_CALLS_BEFORE_ON 5
+/* X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1 of the fake. */
+#define N_IMAGE_REGS 35
 
 typedef struct Fixture {
     VcpuhpConfig config;
@@ -73,8 +77,8 @@ static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
 /* n_vcpus possible, all but the last enabled and removable. */
 static void begin(Fixture *f, const FakeHost *host, uint32_t n_vcpus)
 {
-    *f = (Fixture){.kvm = {.version = VCPUHP_KVM_CONFIG_VERSION, .vgic_fd = -1}};
-    f->kvm.vm_fd = fake_kvm_begin(host);
+    *f = (Fixture){0};
+    vcpuhp_kvm_config_init(&f->kvm, fake_kvm_begin(host));
     vcpuhp_config_init(&f->config, n_vcpus, MAX(n_vcpus - 1, 1));
     f->config.coldplug = VCPUHP_COLDPLUG_REMOVABLE;
 }
@@ -113,19 +117,26 @@ static void begin_default(Fixture *f)
     setup(f);
 }
 
-/* vCPU 0 runs. */
-static struct kvm_run *begin_running(Fixture *f, VcpuhpKvmPsci psci)
+static struct kvm_run *start(Fixture *f)
 {
     const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = ENTRY};
+    g_autoptr(GError) error = NULL;
     struct kvm_run *run;
 
-    begin(f, &fake_modern_host, N_VCPUS);
-    f->kvm.psci = psci;
-    setup(f);
-    assert_true(vcpuhp_start(f->hp, &entry, NULL));
+    if (!vcpuhp_start(f->hp, &entry, &error))
+        fail_msg("vcpuhp_start: %s", error->message);
     run = vcpuhp_kvm_enter(f->hp, 0);
     assert_non_null(run);
     return run;
+}
+
+/* vCPU 0 runs. */
+static struct kvm_run *begin_running(Fixture *f, VcpuhpKvmPsci psci)
+{
+    begin(f, &fake_modern_host, N_VCPUS);
+    f->kvm.psci = psci;
+    setup(f);
+    return start(f);
 }
 
 /* What a VMM's vCPU thread does. */
@@ -364,8 +375,8 @@ static void bad_configs_are_refused_by_field_value_and_limit(void **state)
 
     (void)state;
     begin(&f, &fake_modern_host, N_VCPUS);
-    f.kvm.version = 7;
-    assert_refused(&f, VCPUHP_ERROR_INVALID, "version is 7, this library knows 1");
+    f.kvm.size = 7;
+    assert_refused(&f, VCPUHP_ERROR_STRUCT, "the size of VcpuhpKvmConfig is 7");
     begin(&f, &fake_modern_host, N_VCPUS);
     f.kvm.psci = 2;
     assert_refused(&f, VCPUHP_ERROR_INVALID, "psci is 2");
@@ -490,9 +501,8 @@ static void each_ioctl_that_fails_is_named_and_leaves_nothing_open(void **state)
     }
     /* By ioctl: 3 KVM_CREATE_VCPU; the vGIC, its address, 2 regions, interrupts, init; 3 times
      * KVM_ARM_VCPU_INIT, FINALIZE; MPIDR read once and written 3 times; the ITS, its address, init;
-     * 3 times 2 for the PMU; the list of registers, and X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1;
-     * 2 filters. */
-    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 1 + 35 + 2);
+     * 3 times 2 for the PMU; 2 filters. */
+    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2);
     /* KVM_ARM_PREFERRED_TARGET, 8 capabilities and KVM_CAP_MAX_VCPUS, vGIC, ITS, filter. */
     assert_int_equal(n_probes, 1 + 8 + 1 + 3);
 }
@@ -517,17 +527,25 @@ static void without_setup_there_are_no_fds(void **state)
 
 /* --- A vCPU's life --- */
 
-static void a_vcpu_is_mapped_from_cpu_on_to_cpu_off_only(void **state)
+static void a_vcpu_is_mapped_at_its_first_power_on_and_stays_mapped(void **state)
 {
+    struct kvm_run *run;
     Fixture f;
 
     (void)state;
-    begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
+    begin_default(&f);
+    assert_int_equal(fake_mappings(), 0);
+    start(&f);
     assert_int_equal(fake_mappings(), 1);
     turn_on(&f, 1);
     assert_int_equal(fake_mappings(), 2);
     assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
-    assert_int_equal(fake_mappings(), 1);
+    assert_int_equal(fake_mappings(), 2);
+    assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    run = vcpuhp_kvm_enter(f.hp, 1);
+    assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    assert_ptr_equal(vcpuhp_kvm_enter(f.hp, 1), run);
     end(&f);
 }
 
@@ -699,20 +717,18 @@ static void a_vcpu_whose_registers_kvm_refuses_is_reset_by_kvm(void **state)
     Fixture f;
 
     (void)state;
-    for (int i = 0; i < 35; i++) {
+    for (int i = 0; i < N_IMAGE_REGS; i++) {
         begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
         live(&f);
-        /* KVM_RUN, X1, X2, X3 and SCTLR_EL1 of the caller come before. */
-        fake.fail_at = fake.n_calls + 6 + i;
+        fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1 + i;
         turn_on(&f, 1);
-        assert_null(f.host_error);
         assert_as_at_power_on(1);
         assert_int_equal(fake.vcpus[1].n_inits, 2);
         end(&f);
     }
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     live(&f);
-    fake.fail_at = fake.n_calls + 6;
+    fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1;
     fake.n_fail = 2;
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_INTERNAL_FAILURE);
     assert_true(g_str_has_prefix(f.host_error, "vCPU 1: KVM_ARM_VCPU_INIT: "));
@@ -720,9 +736,29 @@ static void a_vcpu_whose_registers_kvm_refuses_is_reset_by_kvm(void **state)
     end(&f);
 }
 
+static void the_first_such_reset_is_reported(void **state)
+{
+    Fixture f;
+
+    (void)state;
+    begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
+    live(&f);
+    fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1;
+    live(&f);
+    assert_true(g_str_has_prefix(f.host_error, "vCPU 1: KVM_SET_ONE_REG (0x"));
+    assert_non_null(strstr(f.host_error, g_strerror(EIO)));
+    assert_non_null(strstr(f.host_error, "KVM_ARM_VCPU_INIT is used instead"));
+    assert_int_equal(f.error_vcpu, 1);
+    g_clear_pointer(&f.host_error, g_free);
+    fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1;
+    live(&f);
+    assert_null(f.host_error);
+    assert_int_equal(fake.vcpus[1].n_inits, 3);
+    end(&f);
+}
+
 static void cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays_off(void **state)
 {
-    /* KVM_RUN, X1, X2, X3 and SCTLR_EL1 of the caller come before these: */
     static const char *const ioctls[] = {
         "vCPU 1: KVM_SET_MP_STATE (RUNNABLE)", "vCPU 1: KVM_SET_ONE_REG (X0)",
         "vCPU 1: KVM_SET_ONE_REG (PC)", "vCPU 1: KVM_GET_ONE_REG (SCTLR_EL1)",
@@ -734,14 +770,14 @@ static void cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays
 
         begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
         fake.vcpus[0].sctlr |= 1 << 25;
-        fake.fail_at = fake.n_calls + 6 + (int)i;
+        fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1 + (int)i;
         assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0),
                          PSCI_RET_INTERNAL_FAILURE);
         assert_true(g_str_has_prefix(f.host_error, ioctls[i]));
         assert_int_equal(f.error_vcpu, 1);
         assert_int_equal(f.started, 1);
         assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
-        assert_int_equal(fake_mappings(), 1);
+        assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
         /* And it is no worse for it. */
         turn_on(&f, 1);
         end(&f);
@@ -761,7 +797,7 @@ static void cpu_on_without_memory_for_kvm_run_is_an_internal_failure(void **stat
     end(&f);
 }
 
-static void cpu_on_without_a_thread_unmaps_the_vcpu_again(void **state)
+static void cpu_on_without_a_thread_leaves_the_vcpu_stopped(void **state)
 {
     Fixture f;
 
@@ -769,7 +805,9 @@ static void cpu_on_without_a_thread_unmaps_the_vcpu_again(void **state)
     begin_running(&f, VCPUHP_KVM_PSCI_SPARSE);
     f.no_thread = true;
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_INTERNAL_FAILURE);
-    assert_int_equal(fake_mappings(), 1);
+    assert_string_equal(f.host_error, "vCPU 1: vcpu_start returned false");
+    assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
+    assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
     end(&f);
 }
 
@@ -796,7 +834,7 @@ static void mmio_within_the_register_block_is_served(void **state)
 
 static void mmio_not_wholly_within_the_register_block_is_the_vmms(void **state)
 {
-    VcpuhpCounters before, after;
+    VcpuhpCounters before = {.size = sizeof(before)}, after = before;
     Fixture f;
 
     (void)state;
@@ -852,15 +890,16 @@ static void cpu_off_parks_and_leaves_the_vcpu_alone(void **state)
     turn_on(&f, 1);
     n_calls = fake.n_calls;
     assert_int_equal(call(&f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
-    /* KVM_RUN and X1 to X3: another thread may turn it on by now. */
-    assert_int_equal(fake.n_calls, n_calls + 4);
+    /* KVM_RUN, X1 to X3, and STOPPED while it is still on: another thread may turn it on by now. */
+    assert_int_equal(fake.n_calls, n_calls + 5);
+    assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
     assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
     end(&f);
 }
 
 static void an_exit_reason_is_not_served_twice(void **state)
 {
-    VcpuhpCounters before, after;
+    VcpuhpCounters before = {.size = sizeof(before)}, after = before;
     Fixture f;
 
     (void)state;
@@ -1018,7 +1057,7 @@ static void a_kick_before_kvm_run_makes_it_return(void **state)
     end(&f);
 }
 
-static void a_vcpu_called_off_before_its_thread_came_is_unmapped(void **state)
+static void a_vcpu_called_off_before_its_thread_came_is_stopped(void **state)
 {
     Fixture f;
 
@@ -1027,7 +1066,7 @@ static void a_vcpu_called_off_before_its_thread_came_is_unmapped(void **state)
     assert_int_equal(call_result(&f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), 0);
     vcpuhp_stop(f.hp);
     assert_null(vcpuhp_kvm_enter(f.hp, 1));
-    assert_int_equal(fake_mappings(), 1);
+    assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
     assert_int_equal(power_of(&f, 1), VCPUHP_POWER_OFF);
     end(&f);
 }
@@ -1078,7 +1117,6 @@ static void a_kick_is_never_lost(void **state)
         fake.vcpus[1].next_exit = 0;
         assert_true(vcpuhp_plug(f.hp, 1, 0, 0, NULL, NULL));
     }
-    assert_int_equal(fake_mappings(), 1);
     end(&f);
 }
 
@@ -1146,7 +1184,7 @@ static void assert_target_never_runs(Race *race)
 {
     assert_null(vcpuhp_kvm_enter(race->f.hp, TARGET));
     assert_int_equal(power_of(&race->f, TARGET), VCPUHP_POWER_OFF);
-    assert_int_equal(fake_mappings(), 2);
+    assert_int_equal(fake.vcpus[TARGET].mp_state, KVM_MP_STATE_STOPPED);
 }
 
 static gpointer eject_target(gpointer data)
@@ -1171,7 +1209,7 @@ static void a_vcpu_that_is_ejected_while_it_is_turned_on_never_runs(void **state
 
 static gpointer unplug_target(gpointer data)
 {
-    assert_true(vcpuhp_unplug(((Race *)data)->f.hp, TARGET, 0, NULL, NULL));
+    assert_true(vcpuhp_unplug(((Race *)data)->f.hp, TARGET, 0, 0, NULL, NULL));
     return NULL;
 }
 
@@ -1354,7 +1392,6 @@ static void after_a_reset_every_vcpu_can_run_again(void **state)
     assert_int_equal(run_vcpu(&f, 0), VCPUHP_KVM_EXIT_PARK);
     assert_int_equal(run_vcpu(&f, 1), VCPUHP_KVM_EXIT_PARK);
     assert_true(vcpuhp_reset(f.hp, NULL));
-    assert_int_equal(fake_mappings(), 0);
     /* The vCPUs that ran are reset by KVM itself, which also forgets the memory's mappings: once.
      */
     assert_true(vcpuhp_reset(f.hp, NULL));
@@ -1412,7 +1449,7 @@ int main(void)
         cmocka_unit_test(setup_after_start_is_refused),
         cmocka_unit_test(each_ioctl_that_fails_is_named_and_leaves_nothing_open),
         cmocka_unit_test(without_setup_there_are_no_fds),
-        cmocka_unit_test(a_vcpu_is_mapped_from_cpu_on_to_cpu_off_only),
+        cmocka_unit_test(a_vcpu_is_mapped_at_its_first_power_on_and_stays_mapped),
         cmocka_unit_test(cpu_on_sets_the_entry_state),
         cmocka_unit_test(a_big_endian_caller_hands_its_endianness_on),
         cmocka_unit_test(a_disabled_vcpu_is_denied_and_stays_stopped),
@@ -1422,9 +1459,10 @@ int main(void)
         cmocka_unit_test(a_vcpu_that_runs_again_leaves_the_machines_memory_mapped),
         cmocka_unit_test(a_vcpu_that_runs_again_does_not_move_the_guests_time),
         cmocka_unit_test(a_vcpu_whose_registers_kvm_refuses_is_reset_by_kvm),
+        cmocka_unit_test(the_first_such_reset_is_reported),
         cmocka_unit_test(cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays_off),
         cmocka_unit_test(cpu_on_without_memory_for_kvm_run_is_an_internal_failure),
-        cmocka_unit_test(cpu_on_without_a_thread_unmaps_the_vcpu_again),
+        cmocka_unit_test(cpu_on_without_a_thread_leaves_the_vcpu_stopped),
         cmocka_unit_test(mmio_within_the_register_block_is_served),
         cmocka_unit_test(mmio_not_wholly_within_the_register_block_is_the_vmms),
         cmocka_unit_test(a_forwarded_call_is_answered_in_x0),
@@ -1440,7 +1478,7 @@ int main(void)
         cmocka_unit_test(a_suspended_vcpu_sleeps_in_kvm_until_it_is_woken),
         cmocka_unit_test(other_exits_are_the_vmms),
         cmocka_unit_test(a_kick_before_kvm_run_makes_it_return),
-        cmocka_unit_test(a_vcpu_called_off_before_its_thread_came_is_unmapped),
+        cmocka_unit_test(a_vcpu_called_off_before_its_thread_came_is_stopped),
         cmocka_unit_test(a_kick_is_never_lost),
         cmocka_unit_test(the_second_of_two_cpu_ons_at_once_is_on_pending),
         cmocka_unit_test(a_vcpu_that_is_ejected_while_it_is_turned_on_never_runs),

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the context asks of KVM: vCPUs, the event interrupt's line, the machine's reset. */
+#include "kvm/kvm.h"
+
+static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
+{
+    Kvm *kvm = data;
+
+    return kvm_vcpu_power_on(kvm, vcpu, entry, error) &&
+           callbacks_start(kvm->hp, vcpu, entry, error);
+}
+
+static void vcpu_off(void *data, uint32_t vcpu)
+{
+    kvm_vcpu_power_off(data, vcpu);
+}
+
+static void vcpu_kick(void *data, uint32_t vcpu)
+{
+    Kvm *kvm = data;
+
+    kvm_vcpu_kick(kvm, vcpu);
+    kvm->hp->callbacks.vcpu_kick(vcpu, kvm->hp->opaque);
+}
+
+static bool irq_set_locked(void *data, bool level, GError **error)
+{
+    const Kvm *kvm = data;
+
+    return gic_set_line(&kvm->gic, kvm->hp->config.event_irq, level, error);
+}
+
+/*
+ * vCPUs that never ran are as at boot, and so are their CPU interfaces, which no other vCPU can
+ * access. KVM_ARM_VCPU_INIT unmaps the machine's memory here, which is right: the next guest begins
+ * with its caches off, and KVM cleans memory for it as it is faulted in.
+ */
+static bool reset(void *data, GError **error)
+{
+    Kvm *kvm = data;
+
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
+        if (!kvm->vcpus[i].used)
+            continue;
+        if (!kvm_vcpu_init(kvm, i, error) || !gic_reset_cpu_interface(&kvm->gic, i, error))
+            return false;
+        kvm->vcpus[i].used = false;
+    }
+    return gic_reset(&kvm->gic, error);
+}
+
+void kvm_free(Kvm *kvm)
+{
+    gic_clear(&kvm->gic);
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
+        kvm_vcpu_clear(kvm, i);
+    kvm_image_clear(&kvm->image);
+    g_free(kvm->vcpus);
+    g_free(kvm);
+}
+
+static void free_kvm(void *data)
+{
+    kvm_free(data);
+}
+
+const Backend kvm_backend = {
+    .vcpu_start = vcpu_start,
+    .vcpu_off = vcpu_off,
+    .vcpu_kick = vcpu_kick,
+    .irq_set_locked = irq_set_locked,
+    .reset = reset,
+    .free = free_kvm,
+};
+
+/* The data was set before the backend: context_set_backend(). */
+Kvm *kvm_of(const Vcpuhp *hp)
+{
+    const Backend *backend = __atomic_load_n(&hp->backend, __ATOMIC_ACQUIRE);
+
+    return backend == &kvm_backend ? hp->backend_data : NULL;
+}
+
+int vcpuhp_kvm_vcpu_fd(const Vcpuhp *hp, uint32_t vcpu)
+{
+    const Kvm *kvm = kvm_of(hp);
+
+    return kvm && vcpu < hp->config.n_vcpus ? kvm->vcpus[vcpu].fd : -1;
+}
+
+int vcpuhp_kvm_vgic_fd(const Vcpuhp *hp)
+{
+    const Kvm *kvm = kvm_of(hp);
+
+    return kvm ? kvm->gic.fd : -1;
+}
+
+int vcpuhp_kvm_its_fd(const Vcpuhp *hp)
+{
+    const Kvm *kvm = kvm_of(hp);
+
+    return kvm ? kvm->gic.its_fd : -1;
+}
