@@ -129,6 +129,12 @@ static uint32_t new_id(Slots *slots)
     return slots->last_request;
 }
 
+/* How many events of the kind's OSPM has taken and not answered. */
+static uint32_t *taken(Slot *slot, VcpuhpRequestKind kind)
+{
+    return kind == VCPUHP_REQUEST_PLUG ? &slot->inserts_taken : &slot->removes_taken;
+}
+
 static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, uint32_t timeout_ms,
                           int64_t now, Effects *fx)
 {
@@ -136,6 +142,7 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
 
     slot->request = new_id(slots);
     slot->request_kind = kind;
+    slot->stale = *taken(slot, kind);
     slot->until_on = slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
@@ -214,10 +221,12 @@ static void undo_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Eff
 }
 
 /* The guest must not see an insert before it has finished the eject of the same vCPU: Linux would
- * answer it with success and lose it. */
+ * answer it with success and lose it. Another Eject Request that it has taken is an eject to come. */
 static bool eject_is_over(const Slot *slot)
 {
-    return !slot->unclosed && !slot->leaving;
+    bool to_come = slot->eject_until && slot->removes_taken;
+
+    return !slot->unclosed && !slot->leaving && !to_come;
 }
 
 static void release_held(Slots *slots, uint32_t vcpu, Effects *fx)
@@ -525,15 +534,28 @@ uint8_t slots_read_status(Slots *slots, uint32_t vcpu)
     return slot->status;
 }
 
+/* The OSPM that took events, and had to close an eject, is gone. */
+static void forget_ospm(Slots *slots, uint32_t vcpu, Effects *fx)
+{
+    Slot *slot = &slots->table[vcpu];
+
+    slot->inserts_taken = slot->removes_taken = slot->stale = 0;
+    slot->unclosed = false;
+    release_held(slots, vcpu, fx);
+}
+
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx)
 {
-    uint64_t fresh = slots->enabled[word] & slots->insert[word];
     uint32_t end = MIN((word + 1) * 64, slots->config->n_vcpus);
+    uint64_t fresh;
 
+    for (uint32_t i = word * 64; i < end; i++) {
+        forget_ospm(slots, i, fx);
+        raise_again(slots, i, fx);
+    }
+    fresh = slots->enabled[word] & slots->insert[word];
     for (; fresh; fresh &= fresh - 1)
         slots->table[word * 64 + __builtin_ctzll(fresh)].observed = true;
-    for (uint32_t i = word * 64; i < end; i++)
-        raise_again(slots, i, fx);
     return slots->enabled[word];
 }
 
@@ -574,13 +596,20 @@ static void take(Slots *slots, uint32_t vcpu, uint8_t bit, VcpuhpRequestKind kin
     }
 }
 
+/* OSPM owes an answer for each event that it takes. */
 void slots_take_insert(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
+    Slot *slot = &slots->table[vcpu];
+
+    slot->inserts_taken += !!(slot->status & SLOT_INSERT);
     take(slots, vcpu, SLOT_INSERT, VCPUHP_REQUEST_PLUG, now, fx);
 }
 
 void slots_take_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
+    Slot *slot = &slots->table[vcpu];
+
+    slot->removes_taken += !!(slot->status & SLOT_REMOVE);
     take(slots, vcpu, SLOT_REMOVE, VCPUHP_REQUEST_UNPLUG, now, fx);
 }
 
@@ -618,8 +647,9 @@ void slots_fw_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
     }
     if (!(slots->table[vcpu].status & SLOT_ENABLED))
         return;
-    /* The eject to come makes the insert void, and the firmware must not see both. */
-    slots_take_insert(slots, vcpu, now, fx);
+    /* The eject to come makes the insert void, and the firmware must not see both. OSPM has not
+     * taken it. */
+    take(slots, vcpu, SLOT_INSERT, VCPUHP_REQUEST_PLUG, now, fx);
     set_status(slots, vcpu, SLOT_FW_REMOVE, fx);
 }
 
@@ -675,12 +705,11 @@ static void end_by_ost(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Effec
     ended->ost_status = slots->table[vcpu].ost_status;
 }
 
+/* OSPM has worked on the insert. */
 static void insert_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    if (slot->request_kind != VCPUHP_REQUEST_PLUG || slot->request_state != VCPUHP_REQUEST_SEEN)
-        return;
     stop_raising(slots, vcpu, fx);
     if (status == VCPUHP_OST_INSERT_IN_PROGRESS || (status == VCPUHP_OST_SUCCESS && slot->until_on))
         slot->in_progress = true;
@@ -689,22 +718,13 @@ static void insert_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx
                    status == VCPUHP_OST_SUCCESS ? VCPUHP_OUTCOME_DONE : VCPUHP_OUTCOME_REFUSED, fx);
 }
 
-/* The guest closes an eject by an _OST of either source. A source of its own is never the answer to
- * a request. */
-static void eject_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx)
+/* OSPM has worked on the Eject Request. */
+static void remove_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
-    bool is_answer = source == VCPUHP_OST_SOURCE_EJECT_REQUEST &&
-                     slot->request_kind == VCPUHP_REQUEST_UNPLUG &&
-                     slot->request_state == VCPUHP_REQUEST_SEEN && slot->status & SLOT_ENABLED;
 
-    if (slot->unclosed && status != VCPUHP_OST_EJECT_IN_PROGRESS) {
-        slot->unclosed = false;
-        release_held(slots, vcpu, fx);
-        return;
-    }
-    /* Success without _EJ0 proves nothing: the request stays open. */
-    if (!is_answer || status == VCPUHP_OST_SUCCESS)
+    /* After _EJ0 nothing can be refused, and success without _EJ0 proves nothing. */
+    if (!(slot->status & SLOT_ENABLED) || status == VCPUHP_OST_SUCCESS)
         return;
     stop_raising(slots, vcpu, fx);
     if (status == VCPUHP_OST_EJECT_IN_PROGRESS)
@@ -713,30 +733,79 @@ static void eject_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t sta
         end_by_ost(slots, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
 }
 
+/* What an _OST is about. An eject that the guest began by itself is never the answer to an event. */
+static VcpuhpRequestKind kind_of(uint32_t source)
+{
+    switch (source) {
+    case VCPUHP_OST_SOURCE_EJECT_REQUEST:
+        return VCPUHP_REQUEST_UNPLUG;
+    case VCPUHP_OST_SOURCE_BUS_CHECK:
+    case VCPUHP_OST_SOURCE_DEVICE_CHECK:
+    case VCPUHP_OST_SOURCE_INSERT:
+        return VCPUHP_REQUEST_PLUG;
+    }
+    return VCPUHP_REQUEST_NONE;
+}
+
+static bool is_in_progress(uint32_t source, uint32_t status)
+{
+    switch (kind_of(source)) {
+    case VCPUHP_REQUEST_PLUG:
+        return status == VCPUHP_OST_INSERT_IN_PROGRESS;
+    case VCPUHP_REQUEST_UNPLUG:
+        return status == VCPUHP_OST_EJECT_IN_PROGRESS;
+    case VCPUHP_REQUEST_NONE:
+        break;
+    }
+    return source == VCPUHP_OST_SOURCE_EJECT && status == VCPUHP_OST_EJECT_IN_PROGRESS;
+}
+
+/*
+ * OSPM answers events of a kind in the order in which it took them. So this is the open request's
+ * answer if OSPM has taken its event, and has answered all that it took before the request was made.
+ */
+static bool is_answer(Slot *slot, VcpuhpRequestKind kind)
+{
+    return kind != VCPUHP_REQUEST_NONE && slot->request_kind == kind && !slot->stale &&
+           *taken(slot, kind);
+}
+
+static void count_answer(Slot *slot, VcpuhpRequestKind kind)
+{
+    if (kind == VCPUHP_REQUEST_NONE || !*taken(slot, kind))
+        return;
+    --*taken(slot, kind);
+    if (slot->request_kind == kind && slot->stale)
+        slot->stale--;
+}
+
+/* An _OST of either source that is the last of an eject closes it. */
+static void close_eject(Slots *slots, uint32_t vcpu, Effects *fx)
+{
+    slots->table[vcpu].unclosed = false;
+    release_held(slots, vcpu, fx);
+}
+
 void slots_ost(Slots *slots, uint32_t vcpu, uint32_t source, uint32_t status, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
     VcpuhpEvent *event = add_event(slots, fx, VCPUHP_EVENT_OST, vcpu);
-    VcpuhpRequestKind answered = VCPUHP_REQUEST_NONE;
+    VcpuhpRequestKind kind = kind_of(source);
+    bool answers = is_answer(slot, kind);
 
     slot->ost_source = event->ost_source = source;
     slot->ost_status = event->ost_status = status;
-    switch (source) {
-    case VCPUHP_OST_SOURCE_EJECT_REQUEST:
-        answered = VCPUHP_REQUEST_UNPLUG;
-        break;
-    case VCPUHP_OST_SOURCE_BUS_CHECK:
-    case VCPUHP_OST_SOURCE_DEVICE_CHECK:
-    case VCPUHP_OST_SOURCE_INSERT:
-        answered = VCPUHP_REQUEST_PLUG;
-        break;
-    }
-    if (answered != VCPUHP_REQUEST_NONE && slot->request_kind == answered)
+    if (answers)
         event->request = slot->request;
-    if (source == VCPUHP_OST_SOURCE_EJECT_REQUEST || source == VCPUHP_OST_SOURCE_EJECT)
-        eject_ost(slots, vcpu, source, status, fx);
-    else if (answered == VCPUHP_REQUEST_PLUG)
+    if (!is_in_progress(source, status)) {
+        count_answer(slot, kind);
+        if (kind == VCPUHP_REQUEST_UNPLUG || source == VCPUHP_OST_SOURCE_EJECT)
+            close_eject(slots, vcpu, fx);
+    }
+    if (answers && kind == VCPUHP_REQUEST_PLUG)
         insert_ost(slots, vcpu, status, fx);
+    else if (answers)
+        remove_ost(slots, vcpu, status, fx);
 }
 
 void slots_guest_error(Slots *slots, uint32_t vcpu, const char *text, Effects *fx)
@@ -869,9 +938,7 @@ void slots_reset_end(Slots *slots, bool done, Effects *fx)
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
         Slot *slot = &slots->table[i];
 
-        /* The OS that had to close the eject, and had seen the request, is gone. */
-        slot->unclosed = false;
-        release_held(slots, i, fx);
+        forget_ospm(slots, i, fx);
         if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state == VCPUHP_REQUEST_HELD)
             continue;
         if (slot->request_kind == VCPUHP_REQUEST_UNPLUG || !(slot->status & SLOT_FW_REMOVE))

@@ -58,6 +58,9 @@ typedef struct Slot {
     int64_t eject_until; /* when an eject that is not over is ended by force; 0: none */
     Entry entry;         /* of the last CPU_ON */
     uint32_t request;    /* id */
+    /* Events that OSPM has taken and not answered by _OST yet, and how many of them, of the open
+     * request's kind, were taken before the request was made: these are answered first. */
+    uint32_t inserts_taken, removes_taken, stale;
     uint32_t ost_source, ost_status;
     uint32_t denied; /* CPU_ONs answered DENIED */
     uint8_t status;  /* SLOT_ENABLED … */
@@ -121,7 +124,8 @@ VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu);
 /* The status bits, as a guest reads them. From here on it may know of a raised request. */
 uint8_t slots_read_status(Slots *slots, uint32_t vcpu);
 /* The enabled bits of slots 64 * word … 64 * word + 63, as an OSPM reads them that initialises
- * itself; word < SLOT_WORDS. What an OSPM before it took and did not carry out is raised again. */
+ * itself; word < SLOT_WORDS. What an OSPM before it took is not answered any more, and what that
+ * one did not carry out is raised again. */
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx);
 /* The first slot with an insert, remove or firmware-remove bit, from `from` on, wrapping around;
  * -1: none. from < n_vcpus. */

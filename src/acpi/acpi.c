@@ -19,8 +19,7 @@ static GByteArray *madt(const Config *config)
 
 static GByteArray *pptt(const Config *config)
 {
-    /* Revision 3 would add an ID to each cache, which MPAM needs and guests don't have. */
-    GByteArray *table = sdt_begin(config, "PPTT", 2);
+    GByteArray *table = sdt_begin(config, "PPTT", 3);
 
     pptt_nodes(config, table);
     sdt_end(table);

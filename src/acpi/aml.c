@@ -126,6 +126,14 @@ AmlTerm aml_op3(uint8_t opcode, AmlTerm x, AmlTerm y, AmlTerm z)
     return term;
 }
 
+AmlTerm aml_op4(uint8_t opcode, AmlTerm w, AmlTerm x, AmlTerm y, AmlTerm z)
+{
+    AmlTerm term = aml_op3(opcode, w, x, y);
+
+    term_add(&term, z.bytes, z.size);
+    return term;
+}
+
 AmlTerm aml_call(const char *method, guint n_args, const AmlTerm args[])
 {
     AmlTerm term = aml_path(method);
@@ -168,12 +176,12 @@ void aml_name(GByteArray *aml, const char *name, AmlTerm value)
     aml_append(aml, value);
 }
 
-void aml_name_buffer(GByteArray *aml, const char *name, const void *data, gsize size)
+void aml_name_buffer(GByteArray *aml, const char *name, gsize size, const void *data, gsize n)
 {
     append_opcode(aml, OP_NAME);
     aml_append(aml, aml_path(name));
     AmlBlock buffer = aml_begin(aml, OP_BUFFER, aml_integer(size));
-    g_byte_array_append(aml, data, size);
+    g_byte_array_append(aml, data, n);
     aml_end(&buffer);
 }
 

@@ -26,11 +26,13 @@ AmlTerm aml_op0(uint8_t opcode);
 AmlTerm aml_op1(uint8_t opcode, AmlTerm x);
 AmlTerm aml_op2(uint8_t opcode, AmlTerm x, AmlTerm y);
 AmlTerm aml_op3(uint8_t opcode, AmlTerm x, AmlTerm y, AmlTerm z);
+AmlTerm aml_op4(uint8_t opcode, AmlTerm w, AmlTerm x, AmlTerm y, AmlTerm z);
 AmlTerm aml_call(const char *method, guint n_args, const AmlTerm args[]);
 
 void aml_append(GByteArray *aml, AmlTerm term);
 void aml_name(GByteArray *aml, const char *name, AmlTerm value);
-void aml_name_buffer(GByteArray *aml, const char *name, const void *data, gsize size);
+/* A buffer of size bytes that begins with the n bytes at data; the rest is zero. */
+void aml_name_buffer(GByteArray *aml, const char *name, gsize size, const void *data, gsize n);
 void aml_operation_region(GByteArray *aml, const char *name, uint8_t space, uint64_t base,
                           uint64_t size);
 /* name NULL: unused bits */

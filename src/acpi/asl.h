@@ -4,7 +4,7 @@
  * that is called aml where they are used.
  *
  *     Method ("CEJ0", 1, NotSerialized) {              Method (CEJ0, 1, NotSerialized) {
- *         Store(STA_DISABLED, Index("STAB", Arg0));        Store (0x0D, Index (STAB, Arg0))
+ *         Store(0, Index("STAB", Arg0));                   Store (0, Index (STAB, Arg0))
  *     }                                                }
  *
  * Blocks are followed by braces. A term may be an integer, a string, which is an object's name or
@@ -54,12 +54,12 @@ enum { QWordAcc = 4, NoLock = 0, WriteAsZeros = 2 << 5 };
 
 /* --- Objects --- */
 
-#define Name(name, value)            aml_name(aml, name, ASL_TERM(value))
-#define NameBuffer(name, data, size) aml_name_buffer(aml, name, data, size)
-#define FieldUnit(name, bits)        aml_field_unit(aml, name, bits)
-#define FieldGap(bits)               aml_field_unit(aml, NULL, bits)
-#define CreateByteField(buffer, byte, name) \
-    aml_append(aml, ASL_OP3(0x8c, buffer, byte, name))
+#define Name(name, value)               aml_name(aml, name, ASL_TERM(value))
+#define NameBuffer(name, size, data, n) aml_name_buffer(aml, name, size, data, n)
+#define FieldUnit(name, bits)           aml_field_unit(aml, name, bits)
+#define FieldGap(bits)                  aml_field_unit(aml, NULL, bits)
+#define Mutex(name, level) \
+    aml_append(aml, aml_op1(0x5b, aml_op2(0x01, aml_path(name), aml_op0(level))))
 #define OperationRegion(name, space, offset, size) \
     aml_operation_region(aml, name, space, offset, size)
 
@@ -69,6 +69,13 @@ enum { SystemMemory = 0 };
 
 #define Store(value, target)  aml_append(aml, ASL_OP2(0x70, value, target))
 #define Increment(target)     aml_append(aml, ASL_OP1(0x75, target))
+#define Divide(x, y, remainder, quotient)                                                          \
+    aml_append(aml, aml_op4(0x78, ASL_TERM(x), ASL_TERM(y), ASL_TERM(remainder),                   \
+                            ASL_TERM(quotient)))
+/* Acquire(mutex) waits without a timeout. */
+#define Acquire(mutex) \
+    aml_append(aml, aml_op1(0x5b, aml_op3(0x23, ASL_TERM(mutex), aml_op0(0xff), aml_op0(0xff))))
+#define Release(mutex)        aml_append(aml, aml_op1(0x5b, ASL_OP1(0x27, mutex)))
 #define Notify(device, value) aml_append(aml, ASL_OP2(0x86, device, value))
 #define Return(value)         aml_append(aml, ASL_OP1(0xa4, value))
 #define Break()               aml_append(aml, aml_op0(0xa5))

@@ -18,7 +18,19 @@ void pptt_nodes(const Config *config, GByteArray *table);
 /* GICC affinity structures, ACPI 6.5, 5.2.16.4; nothing without NUMA. */
 void srat_entries(const Config *config, GByteArray *to);
 
-/* The definition block: CPU container, vCPUs, methods, GED. docs/acpi.md. */
+/* The _UIDs of the processor containers for sockets and clusters. The PPTT's nodes name them, and
+ * Linux shows them as package and cluster numbers. */
+static inline uint32_t socket_uid(uint32_t socket)
+{
+    return socket;
+}
+
+static inline uint32_t cluster_uid(const Config *config, uint32_t cluster)
+{
+    return config->topology.sockets + cluster;
+}
+
+/* The definition block: processor containers, vCPUs, methods, GED. docs/acpi.md. */
 void cpus_aml(const Config *config, GByteArray *aml);
 
 #endif

@@ -19,6 +19,7 @@ CLEAN = "Compilation successful. 0 Errors, 0 Warnings, 0 Remarks"
 # A header's checksum, and the creator's ID and revision, which are iasl's.
 OWN_BYTES = [9, *range(28, 36)]
 GICC = 0x0B
+CACHE = 0x01
 
 
 class Failure(Exception):
@@ -45,21 +46,35 @@ def comparable(table):
     return bytes(0 if i in OWN_BYTES else byte for i, byte in enumerate(table))
 
 
-def as_acpi_6_4(madt):
-    """Before 2022, iasl knew a GICC of 80 bytes, without TRBE Interrupt, and three of its flags,
-    without Online Capable: it drops the rest."""
-    entries, offset = b"", 44
-    while offset < len(madt):
-        entry = bytearray(madt[offset:offset + madt[offset + 1]])
-        offset += len(entry)
+def rewrite(table, begin, change):
+    """The table with each structure from begin on, whose length is its second byte, changed."""
+    structures, offset = b"", begin
+    while offset < len(table):
+        structure = bytearray(table[offset:offset + table[offset + 1]])
+        offset += len(structure)
+        change(structure)
+        structures += bytes(structure)
+    header = bytearray(table[:begin])
+    header[4:8] = (begin + len(structures)).to_bytes(4, "little")
+    return bytes(header) + structures
+
+
+def as_known_before(stem, table):
+    """What an older iasl makes of structures that are longer than it knows: it drops the rest."""
+    def shorten_gicc(entry):  # before 2022: without TRBE Interrupt and the flag Online Capable
         if entry[0] == GICC:
             del entry[80:]
             entry[1] = 80
             entry[12] &= 7
-        entries += bytes(entry)
-    header = bytearray(madt[:44])
-    header[4:8] = (44 + len(entries)).to_bytes(4, "little")
-    return bytes(header) + entries
+
+    def shorten_cache(structure):  # before 2021: without Cache ID
+        if structure[0] == CACHE:
+            del structure[24:]
+            structure[1] = 24
+
+    if stem == "madt":
+        return rewrite(table, 44, shorten_gicc)
+    return rewrite(table, 36, shorten_cache) if stem == "pptt" else table
 
 
 def check_table(path):
@@ -67,10 +82,7 @@ def check_table(path):
     source = path.with_suffix(".dsl")
     iasl("-d", path)
     back = comparable(compile_asl(source, path.with_name(path.stem + "-back.aml")))
-    accepted = [comparable(original)]
-    if path.stem == "madt":
-        accepted.append(comparable(as_acpi_6_4(original)))
-    if back not in accepted:
+    if back not in (comparable(original), comparable(as_known_before(path.stem, original))):
         raise Failure(f"{path.stem} doesn't come back as it was:\n{source.read_text()}")
 
 

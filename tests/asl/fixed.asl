@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * All vCPUs are enabled for good: nothing is left but to describe them.
+ * All vCPUs are permanently enabled: the SSDT only describes them.
  *
  * machine: 2 2
  */
@@ -11,8 +11,9 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
         Device (CPUS)
         {
             Name (_HID, "ACPI0010")
+            Name (_UID, 0)
 
-            // An event device of the VMM's own may name it
+            // An event device of the VMM's own may call it
             Method (CSCN)
             {
             }

@@ -12,6 +12,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
         Device (CPUS)
         {
             Name (_HID, "ACPI0010")
+            Name (_UID, 0)              // also that of the PPTT's socket
 
             // docs/register-block.md, the extension
             OperationRegion (REGS, SystemMemory, 0x09000000, 0x80)
@@ -25,8 +26,14 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 EN00, 64            // enabled vCPUs, a bit each
             }
 
-            // Each vCPU's _STA is a byte of it
-            Name (STAB, Buffer () { 0x0F, 0x0D, 0x0D, 0x0D })
+            // The Enabled bit of each vCPU's _STA; the rest is zero
+            Name (STAB, Buffer (4) { 0x02 })
+
+            // CSTA (vCPU)
+            Method (CSTA, 1)
+            {
+                Return (DerefOf (STAB [Arg0]) | 0x0D)
+            }
 
             Method (_INI)
             {
@@ -40,46 +47,53 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = 0x0D | ((Local0 & 1) << 1)
+                    STAB [Local1] = (Local0 << 1) & 0x02
                     Local0 >>= 1
                     Local1++
                 }
             }
 
-            // CTFY (vCPU, notification), in groups of 16
-            Method (CTFY, 2)
+            // Held while STAB and the registers change together
+            Mutex (CLCK, 0)
+
+            // Take up to four events, and record inserts in STAB
+            Method (CTAK)
             {
-                Local0 = Arg0 >> 4
-                Local1 = Arg0 & 15
-                If (Local0 == 0)
+                Acquire (CLCK, 0xFFFF)
+                Local0 = EVNT
+                Local1 = Local0
+                While (Local1)
                 {
-                    If (Local1 == 1) { Notify (C001, Arg1) }
-                    If (Local1 == 2) { Notify (C002, Arg1) }
-                    If (Local1 == 3) { Notify (C003, Arg1) }
+                    If (Local1 & 0x4000)            // insert
+                    {
+                        STAB [Local1 & 0x0FFF] = 0x02
+                    }
+                    Local1 >>= 16
                 }
+                Release (CLCK)
+                Return (Local0)
             }
 
             Method (CSCN, 0, Serialized)
             {
                 While (1)
                 {
-                    Local0 = EVNT
-                    Local1 = Local0 >> 48       // the last lane
+                    Local0 = CTAK ()
+                    Local1 = Local0 >> 48           // the last lane
                     While (Local0)
                     {
                         Local2 = Local0 & 0x0FFF
-                        If (Local0 & 0x4000)    // insert
+                        If (Local0 & 0x4000)        // insert
                         {
-                            STAB [Local2] = 0x0F
                             CTFY (Local2, 1)
                         }
-                        If (Local0 & 0x2000)    // remove
+                        If (Local0 & 0x2000)        // remove
                         {
                             CTFY (Local2, 3)
                         }
                         Local0 >>= 16
                     }
-                    If (!Local1)                // was empty: there is nothing more
+                    If (!Local1)                    // was empty: there are no more events
                     {
                         Break
                     }
@@ -89,8 +103,10 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             // CEJ0 (vCPU)
             Method (CEJ0, 1)
             {
-                STAB [Arg0] = 0x0D
+                Acquire (CLCK, 0xFFFF)
+                STAB [Arg0] = 0
                 EJCT = Arg0
+                Release (CLCK)
             }
 
             // COST (vCPU, source event, status code)
@@ -99,7 +115,15 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 OSTR = (Arg0 | (Arg1 << 16)) | (Arg2 << 32)
             }
 
-            // Enabled for good: neither plugged nor ejected
+            // CTFY (vCPU, notification)
+            Method (CTFY, 2)
+            {
+                If (Arg0 == 1) { Notify (C001, Arg1) }
+                If (Arg0 == 2) { Notify (C002, Arg1) }
+                If (Arg0 == 3) { Notify (C003, Arg1) }
+            }
+
+            // Permanently enabled: neither plugged nor ejected
             Device (C000)
             {
                 Name (_HID, "ACPI0007")
@@ -110,7 +134,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
-                CreateByteField (STAB, 1, _STA)
+                Method (_STA) { Return (CSTA (1)) }
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -119,7 +143,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
-                CreateByteField (STAB, 2, _STA)
+                Method (_STA) { Return (CSTA (2)) }
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }
@@ -128,7 +152,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 3)
-                CreateByteField (STAB, 3, _STA)
+                Method (_STA) { Return (CSTA (3)) }
                 Method (_EJ0, 1) { CEJ0 (3) }
                 Method (_OST, 3) { COST (3, Arg0, Arg1) }
             }

@@ -12,6 +12,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
         Device (VC0)
         {
             Name (_HID, "ACPI0010")
+            Name (_UID, 0)
             OperationRegion (REGS, SystemMemory, 0x09000000, 0x80)
             Field (REGS, QWordAcc, NoLock, WriteAsZeros)
             {
@@ -24,7 +25,12 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
             }
 
             // vCPU 1 is enabled at boot
-            Name (STAB, Buffer () { 0x0F, 0x0F, 0x0D })
+            Name (STAB, Buffer (3) { 0x02, 0x02 })
+
+            Method (CSTA, 1)
+            {
+                Return (DerefOf (STAB [Arg0]) | 0x0D)
+            }
 
             Method (_INI)
             {
@@ -37,35 +43,42 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = 0x0D | ((Local0 & 1) << 1)
+                    STAB [Local1] = (Local0 << 1) & 0x02
                     Local0 >>= 1
                     Local1++
                 }
             }
 
-            Method (CTFY, 2)
+            Mutex (CLCK, 0)
+
+            Method (CTAK)
             {
-                Local0 = Arg0 >> 4
-                Local1 = Arg0 & 15
-                If (Local0 == 0)
+                Acquire (CLCK, 0xFFFF)
+                Local0 = EVNT
+                Local1 = Local0
+                While (Local1)
                 {
-                    If (Local1 == 1) { Notify (C001, Arg1) }
-                    If (Local1 == 2) { Notify (C002, Arg1) }
+                    If (Local1 & 0x4000)
+                    {
+                        STAB [Local1 & 0x0FFF] = 0x02
+                    }
+                    Local1 >>= 16
                 }
+                Release (CLCK)
+                Return (Local0)
             }
 
             Method (CSCN, 0, Serialized)
             {
                 While (1)
                 {
-                    Local0 = EVNT
+                    Local0 = CTAK ()
                     Local1 = Local0 >> 48
                     While (Local0)
                     {
                         Local2 = Local0 & 0x0FFF
                         If (Local0 & 0x4000)
                         {
-                            STAB [Local2] = 0x0F
                             CTFY (Local2, 1)
                         }
                         If (Local0 & 0x2000)
@@ -83,13 +96,21 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
 
             Method (CEJ0, 1)
             {
-                STAB [Arg0] = 0x0D
+                Acquire (CLCK, 0xFFFF)
+                STAB [Arg0] = 0
                 EJCT = Arg0
+                Release (CLCK)
             }
 
             Method (COST, 3)
             {
                 OSTR = (Arg0 | (Arg1 << 16)) | (Arg2 << 32)
+            }
+
+            Method (CTFY, 2)
+            {
+                If (Arg0 == 1) { Notify (C001, Arg1) }
+                If (Arg0 == 2) { Notify (C002, Arg1) }
             }
 
             Device (C000)
@@ -104,7 +125,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
                 Name (_PXM, 0)
-                CreateByteField (STAB, 1, _STA)
+                Method (_STA) { Return (CSTA (1)) }
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -114,7 +135,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
                 Name (_PXM, 1)
-                CreateByteField (STAB, 2, _STA)
+                Method (_STA) { Return (CSTA (2)) }
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }

@@ -67,6 +67,13 @@ static unsigned cluster_of(const Machine *m, unsigned vcpu)
     return core_of(m, vcpu) / (m->topology.cores ? m->topology.cores : m->n_vcpus);
 }
 
+/* The _UIDs of the containers that the PPTT names: sockets, then clusters (docs/acpi.md). */
+static unsigned cluster_id_of(const Machine *m, unsigned vcpu)
+{
+    return m->topology.clusters > 1 ? m->topology.sockets + cluster_of(m, vcpu)
+                                    : socket_of(m, vcpu);
+}
+
 /* Linux numbers nodes itself, as the SRAT brings them: in rising order the numbers are the
  * config's. */
 static unsigned node_of(const Machine *m, unsigned vcpu)
@@ -117,11 +124,20 @@ static void assert_online(const Run *run)
 static const struct {
     const char *list, *id; /* files in cpuN/topology */
     PlaceFunc *place_of;
+    PlaceFunc *expected_id; /* NULL: up to Linux, but the same where the place is */
 } levels[] = {
-    {"package_cpus_list", "physical_package_id", socket_of},
-    {"cluster_cpus_list", "cluster_id", cluster_of},
-    {"core_cpus_list", "core_id", core_of},
+    {"package_cpus_list", "physical_package_id", socket_of, socket_of},
+    {"cluster_cpus_list", "cluster_id", cluster_of, cluster_id_of},
+    {"core_cpus_list", "core_id", core_of, NULL},
 };
+
+static void assert_topology(const Run *run, unsigned vcpu, const char *file, const char *text)
+{
+    g_autofree char *command =
+        g_strdup_printf("cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, file);
+
+    assert_output(run->guest, text, command);
+}
 
 /* Each online vCPU's siblings are those that are online in the same place. */
 static void assert_siblings(const Run *run)
@@ -130,11 +146,21 @@ static void assert_siblings(const Run *run)
         for (gsize i = 0; run->online[vcpu] && i < G_N_ELEMENTS(levels); i++) {
             unsigned place = levels[i].place_of(run->machine, vcpu);
             g_autofree char *list = online_at(run, levels[i].place_of, place);
-            g_autofree char *command = g_strdup_printf(
-                "cat /sys/devices/system/cpu/cpu%u/topology/%s", vcpu, levels[i].list);
 
-            assert_output(run->guest, list, command);
+            assert_topology(run, vcpu, levels[i].list, list);
         }
+}
+
+static void assert_ids(const Run *run)
+{
+    for (unsigned vcpu = 0; vcpu < run->machine->n_vcpus; vcpu++)
+        for (gsize i = 0; run->online[vcpu] && i < G_N_ELEMENTS(levels); i++)
+            if (levels[i].expected_id) {
+                g_autofree char *id =
+                    g_strdup_printf("%u", levels[i].expected_id(run->machine, vcpu));
+
+                assert_topology(run, vcpu, levels[i].id, id);
+            }
 }
 
 static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
@@ -145,7 +171,6 @@ static gint64 id_of(const Run *run, unsigned vcpu, const char *file)
     return g_ascii_strtoll(id, NULL, 10);
 }
 
-/* The numbers themselves are up to Linux; they are the same where the place is. */
 static void assert_same_ids_in_same_places(const Run *run, unsigned a, unsigned b)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(levels); i++) {
@@ -317,11 +342,37 @@ static void vcpus_come_to_their_places_and_go(void **state)
         assert_same_ids_in_same_places(run, added[i], 0);
     }
     assert_siblings(run);
+    assert_ids(run);
     assert_nodes(run);
     for (unsigned i = 0; i < n_added; i++)
         go(run, added[i]);
     assert_siblings(run);
     assert_nodes(run);
+    end(run);
+}
+
+/* In each of the containers that divide a cluster of more than 16 vCPUs, the last one. */
+static bool ends_group(const Machine *m, unsigned vcpu)
+{
+    unsigned place = vcpu % (m->topology.cores * m->topology.threads);
+
+    return place % 16 == 15 || place == m->topology.cores * m->topology.threads - 1;
+}
+
+static void vcpus_come_and_go_in_every_group(void **state)
+{
+    Run *run = *state;
+    unsigned n = run->machine->n_vcpus;
+
+    begin(run);
+    for (unsigned vcpu = 0; vcpu < n; vcpu++)
+        if (ends_group(run->machine, vcpu))
+            come(run, vcpu);
+    assert_siblings(run);
+    assert_ids(run);
+    for (unsigned vcpu = 0; vcpu < n; vcpu++)
+        if (ends_group(run->machine, vcpu))
+            go(run, vcpu);
     end(run);
 }
 
@@ -442,6 +493,8 @@ static const Machine gicv3[] = {
      .topology = {1, 1, 2, 2}, .psci = "whole"},
     {"64_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 64, 1, .gic = 3, .its = true,
      .topology = {2, 2, 8, 2}, .n_nodes = 2},
+    {"uneven_groups", vcpus_come_and_go_in_every_group, DEFAULT, 80, 1, .gic = 3,
+     .topology = {2, 2, 20, 1}},
     {"512_vcpus", vcpus_come_to_their_places_and_go, DEFAULT, 512, 1, .gic = 3, .its = true,
      .topology = {4, 4, 16, 2}, .n_nodes = 4, .redists = "200,300,12", .mem = 1024},
 };

@@ -70,10 +70,11 @@ static Node parent_of(GBytes *pptt, Node node)
     return parent;
 }
 
-static void assert_group(Node node, uint32_t flags)
+/* A socket or cluster, which has the _UID of a processor container. */
+static void assert_container(Node node, uint32_t flags, uint32_t uid)
 {
-    assert_int_equal(node.flags, flags | IDENTICAL);
-    assert_int_equal(node.id, 0);
+    assert_int_equal(node.flags, flags | ID_VALID | IDENTICAL);
+    assert_int_equal(node.id, uid);
 }
 
 static void by_default_all_vcpus_are_cores_of_one_socket(void **state)
@@ -91,7 +92,7 @@ static void by_default_all_vcpus_are_cores_of_one_socket(void **state)
 
             assert_int_equal(leaf.flags, ID_VALID | LEAF);
             assert_int_equal(socket.offset, HEADER);
-            assert_group(socket, PACKAGE);
+            assert_container(socket, PACKAGE, 0);
             assert_int_equal(socket.parent, 0);
         }
     }
@@ -111,9 +112,10 @@ static void every_level_is_there_and_vcpus_are_numbered_through_it(void **state)
         Node socket = parent_of(pptt, cluster);
 
         assert_int_equal(leaf.flags, ID_VALID | LEAF | THREAD);
-        assert_group(core, 0);
-        assert_group(cluster, 0);
-        assert_group(socket, PACKAGE);
+        assert_int_equal(core.flags, IDENTICAL);
+        assert_int_equal(core.id, 0);
+        assert_container(cluster, 0, 2 + vcpu / 8);
+        assert_container(socket, PACKAGE, vcpu / 24);
         assert_int_equal(socket.parent, 0);
         if (vcpu % 2 == 0)
             cores[vcpu / 2] = core.offset;
@@ -138,7 +140,7 @@ static void a_single_cluster_is_not_described(void **state)
 
     (void)state;
     assert_int_equal(n_nodes(pptt), 2 + 4 + 8);
-    assert_group(parent_of(pptt, parent_of(pptt, leaf_of(pptt, 7))), PACKAGE);
+    assert_container(parent_of(pptt, parent_of(pptt, leaf_of(pptt, 7))), PACKAGE, 1);
 }
 
 static void cores_without_threads_are_leaves(void **state)
@@ -148,7 +150,17 @@ static void cores_without_threads_are_leaves(void **state)
     (void)state;
     assert_int_equal(n_nodes(pptt), 1 + 2 + 8);
     assert_int_equal(leaf_of(pptt, 5).flags, ID_VALID | LEAF);
-    assert_group(parent_of(pptt, parent_of(pptt, leaf_of(pptt, 5))), PACKAGE);
+    assert_container(parent_of(pptt, parent_of(pptt, leaf_of(pptt, 5))), PACKAGE, 0);
+}
+
+/* Linux would take them for clusters, and schedule by them. */
+static void groups_of_the_namespace_are_no_level(void **state)
+{
+    g_autoptr(GBytes) pptt = pptt_of(2 * 2 * 20, (VcpuhpTopology){2, 2, 20, 1});
+
+    (void)state;
+    assert_int_equal(n_nodes(pptt), 2 + 4 + 80);
+    assert_container(parent_of(pptt, leaf_of(pptt, 39)), 0, 2 + 1);
 }
 
 /* --- Caches. Structures are then not all of a size: they are walked from a leaf. --- */
@@ -181,11 +193,18 @@ static gsize find_leaf(GBytes *pptt, uint32_t vcpu)
     return 0;
 }
 
+/* Attributes: type, and write-back. What can be written allocates at a write, too. */
+enum {
+    DATA_CACHE = 0 << 2 | 2,
+    INSTRUCTION_CACHE = 1 << 2 | 0,
+    UNIFIED_CACHE = 2 << 2 | 2,
+};
+
 static void assert_cache(GBytes *pptt, gsize at, const VcpuhpCache *cache, uint8_t attributes)
 {
     assert_int_equal(le(pptt, at, 1), 1);
-    assert_int_equal(le(pptt, at + 1, 1), 24);
-    assert_int_equal(le(pptt, at + 4, 4), 0x57);
+    assert_int_equal(le(pptt, at + 1, 1), 28);
+    assert_int_equal(le(pptt, at + 4, 4), 0xff); /* all is valid */
     assert_int_equal(le(pptt, at + 12, 4), cache->size);
     assert_int_equal(le(pptt, at + 16, 4), cache->size / cache->line_size / cache->ways);
     assert_int_equal(le(pptt, at + 20, 1), cache->ways);
@@ -203,9 +222,9 @@ static void caches_of_a_core_are_chained_to_its_last_level(void **state)
     (void)state;
     assert_int_equal(le(pptt, leaf + 1, 1), 28);
     assert_int_equal(le(pptt, leaf + 16, 4), 2);
-    assert_cache(pptt, data, &caches[0], 0 << 2);
-    assert_cache(pptt, instruction, &caches[1], 1 << 2);
-    assert_cache(pptt, second, &caches[2], 2 << 2);
+    assert_cache(pptt, data, &caches[0], DATA_CACHE);
+    assert_cache(pptt, instruction, &caches[1], INSTRUCTION_CACHE);
+    assert_cache(pptt, second, &caches[2], UNIFIED_CACHE);
     assert_int_equal(le(pptt, instruction + 8, 4), second);
     /* The third level is the socket's, which names it itself. */
     assert_int_equal(le(pptt, second + 8, 4), 0);
@@ -221,7 +240,7 @@ static void each_core_and_each_socket_has_caches_of_its_own(void **state)
         leaves[i] = find_leaf(pptt, i);
         sockets[i] = le(pptt, leaves[i] + 8, 4);
         assert_int_equal(le(pptt, sockets[i] + 16, 4), 1);
-        assert_cache(pptt, le(pptt, sockets[i] + 20, 4), &caches[3], 2 << 2);
+        assert_cache(pptt, le(pptt, sockets[i] + 20, 4), &caches[3], UNIFIED_CACHE);
     }
     assert_int_not_equal(le(pptt, leaves[0] + 20, 4), le(pptt, leaves[1] + 20, 4));
     assert_int_equal(sockets[0], sockets[1]);
@@ -239,6 +258,26 @@ static void threads_share_the_caches_of_their_core(void **state)
     assert_int_equal(le(pptt, find_leaf(pptt, 1) + 8, 4), core);
 }
 
+static void every_cache_has_an_id_of_its_own(void **state)
+{
+    g_autoptr(GBytes) pptt = pptt_with_caches(512, (VcpuhpTopology){2, 4, 64, 1});
+    bool seen[3 * 512 + 2 + 1] = {true}; /* 0 is no ID */
+    gsize n = 0;
+
+    (void)state;
+    for (gsize at = HEADER; at < g_bytes_get_size(pptt); at += le(pptt, at + 1, 1)) {
+        if (le(pptt, at, 1) != 1)
+            continue;
+        uint64_t id = le(pptt, at + 24, 4);
+
+        assert_in_range(id, 1, G_N_ELEMENTS(seen) - 1);
+        assert_false(seen[id]);
+        seen[id] = true;
+        n++;
+    }
+    assert_int_equal(n, 3 * 512 + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,9 +285,11 @@ int main(void)
         cmocka_unit_test(every_level_is_there_and_vcpus_are_numbered_through_it),
         cmocka_unit_test(a_single_cluster_is_not_described),
         cmocka_unit_test(cores_without_threads_are_leaves),
+        cmocka_unit_test(groups_of_the_namespace_are_no_level),
         cmocka_unit_test(caches_of_a_core_are_chained_to_its_last_level),
         cmocka_unit_test(each_core_and_each_socket_has_caches_of_its_own),
         cmocka_unit_test(threads_share_the_caches_of_their_core),
+        cmocka_unit_test(every_cache_has_an_id_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

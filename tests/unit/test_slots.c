@@ -1097,6 +1097,203 @@ static void events_are_numbered_in_the_order_of_the_changes(void **state)
     assert_int_equal(find_event(f, VCPUHP_EVENT_ENDED)->sequence, last + 2);
 }
 
+/* --- Answers to earlier events --- */
+
+static void unplug_until(Fixture *f, uint32_t vcpu, uint32_t timeout_ms)
+{
+    effects_init(&f->fx);
+    assert_true(slots_unplug(&f->slots, vcpu, 0, timeout_ms, f->now, &f->id, &f->fx, NULL));
+}
+
+static void assert_ost_answers_nothing(Fixture *f, uint32_t vcpu, uint32_t source, uint32_t code)
+{
+    ost(f, vcpu, source, code);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->request, 0);
+    assert_null(find_event(f, VCPUHP_EVENT_ENDED));
+}
+
+static void answer_to_an_earlier_device_check_does_not_end_a_plug(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    eject(f, 2);
+    ost(f, 2, 0x103, 0);
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    assert_ost_answers_nothing(f, 2, 1, 0x80);
+    assert_ost_answers_nothing(f, 2, 1, 0);
+    ost(f, 2, 1, 0);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->request, f->id);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+static void answer_to_an_earlier_eject_request_does_not_refuse_an_unplug(void **state)
+{
+    Fixture *f = *state;
+
+    unplug_until(f, 1, 1000);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, 1000 * 1000);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_TIMED_OUT);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    assert_ost_answers_nothing(f, 1, 3, 0x82);
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void progress_of_an_earlier_eject_request_does_not_stop_the_retry(void **state)
+{
+    Fixture *f = *state;
+
+    unplug_until(f, 1, 1000);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, 1000 * 1000);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    assert_ost_answers_nothing(f, 1, 3, 0x84);
+    expire(f, RETRY_US);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_REMOVE);
+}
+
+static void retry_makes_up_for_an_answer_that_was_lost(void **state)
+{
+    Fixture *f = *state;
+
+    unplug_until(f, 1, 1000);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, 1000 * 1000); /* and it is never answered */
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    assert_ost_answers_nothing(f, 1, 3, 0x82);
+    expire(f, RETRY_US);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void answer_without_an_event_does_not_count(void **state)
+{
+    Fixture *f = *state;
+
+    assert_ost_answers_nothing(f, 2, 1, 0);
+    plug(f, 2);
+    assert_ost_answers_nothing(f, 2, 1, 0);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+    assert_ost_answers_nothing(f, 2, 1, 0);
+}
+
+static void machine_reset_forgets_what_was_not_answered(void **state)
+{
+    Fixture *f = *state;
+
+    unplug_until(f, 1, 1000);
+    take(f, 1, SLOT_REMOVE);
+    expire(f, 1000 * 1000);
+    reset(f);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void new_ospm_does_not_answer_what_the_last_one_took(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    effects_init(&f->fx);
+    slots_read_enabled(&f->slots, 0, &f->fx);
+    assert_ost_answers_nothing(f, 1, 3, 0x82);
+    take(f, 1, SLOT_REMOVE);
+    ost(f, 1, 3, 0x82);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
+static void new_ospm_need_not_close_the_eject_of_the_last_one(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    eject(f, 1);
+    plug(f, 1);
+    effects_init(&f->fx);
+    assert_int_equal(slots_read_enabled(&f->slots, 0, &f->fx) & 1 << 1, 1 << 1);
+    assert_true(f->fx.irq);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_RAISED);
+    assert_false(slots_cancel(&f->slots, f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+}
+
+static void insert_that_the_firmware_made_void_has_no_answer_to_come(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 2, f->now, &f->fx);
+    eject(f, 2);
+    ost(f, 2, 3, 0);
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    ost(f, 2, 1, 0);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+}
+
+/* An unplug whose Eject Request the guest took twice, and carried out once. */
+static void eject_one_of_two(Fixture *f)
+{
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    effects_init(&f->fx);
+    assert_true(slots_repeat(&f->slots, f->id, &f->fx, NULL));
+    take(f, 1, SLOT_REMOVE);
+    eject(f, 1);
+    ost(f, 1, 3, 0);
+}
+
+static void plug_waits_for_an_eject_request_that_is_still_to_be_answered(void **state)
+{
+    Fixture *f = *state;
+
+    eject_one_of_two(f);
+    plug(f, 1);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    eject(f, 1);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_HELD);
+    ost(f, 1, 3, 0);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
+static void plug_waits_no_longer_than_eject_timeout_ms_for_an_answer(void **state)
+{
+    Fixture *f = *state;
+
+    eject_one_of_two(f);
+    plug(f, 1);
+    expire(f, EJECT_US);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
+static void eject_closed_in_progress_is_still_open(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 1);
+    plug(f, 1);
+    ost(f, 1, 3, 0x84);
+    assert_true(query(f, 1).ejecting);
+    ost(f, 1, 0x103, 0x84);
+    assert_true(query(f, 1).ejecting);
+    ost(f, 1, 0x103, 0x80);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
+}
+
 /* --- VCPUHP_UNTIL_ON --- */
 
 static void plug_until_on(Fixture *f, uint32_t vcpu, uint32_t timeout_ms)
@@ -1362,6 +1559,18 @@ int main(void)
         TEST(reset_raises_again_what_was_seen_but_not_carried_out),
         TEST(reset_closes_an_eject_and_lets_the_held_plug_go),
         TEST(interrupt_is_high_while_any_bit_is_set),
+        TEST(answer_to_an_earlier_device_check_does_not_end_a_plug),
+        TEST(answer_to_an_earlier_eject_request_does_not_refuse_an_unplug),
+        TEST(progress_of_an_earlier_eject_request_does_not_stop_the_retry),
+        TEST(retry_makes_up_for_an_answer_that_was_lost),
+        TEST(answer_without_an_event_does_not_count),
+        TEST(machine_reset_forgets_what_was_not_answered),
+        TEST(new_ospm_does_not_answer_what_the_last_one_took),
+        TEST(new_ospm_need_not_close_the_eject_of_the_last_one),
+        TEST(insert_that_the_firmware_made_void_has_no_answer_to_come),
+        TEST(plug_waits_for_an_eject_request_that_is_still_to_be_answered),
+        TEST(plug_waits_no_longer_than_eject_timeout_ms_for_an_answer),
+        TEST(eject_closed_in_progress_is_still_open),
         TEST(a_slot_takes_little_memory),
     };
 

@@ -109,40 +109,227 @@ static guint count_in(const VcpuhpConfig *config, const char *name)
     return count(aml, name);
 }
 
-/* A Device's opcode, its length, which is below 64 KiB and has two bytes, and its name. */
+/* --- The devices, found by their opcode, and what contains them --- */
+
+typedef struct Device {
+    gsize at, end;
+    char name[5];
+    char hid[9];
+    uint32_t uid; /* only of processors and containers */
+} Device;
+
+/* 20.2.4 */
+static gsize package_length(const uint8_t *bytes)
+{
+    gsize length = bytes[0] & (bytes[0] >> 6 ? 0xf : 0x3f);
+
+    for (int i = 0; i < bytes[0] >> 6; i++)
+        length |= (gsize)bytes[1 + i] << (4 + 8 * i);
+    return length;
+}
+
+static uint32_t integer(const uint8_t *bytes)
+{
+    switch (bytes[0]) {
+    case 0x0a:
+        return bytes[1];
+    case 0x0b:
+        return bytes[1] | bytes[2] << 8;
+    default:
+        assert_in_range(bytes[0], 0, 1);
+        return bytes[0];
+    }
+}
+
+/* Each begins with its _HID, a string, and its _UID. */
+static GArray *devices_of(GBytes *aml)
+{
+    GArray *devices = g_array_new(FALSE, FALSE, sizeof(Device));
+    gsize length;
+    const uint8_t *data = g_bytes_get_data(aml, &length);
+
+    for (gsize i = 0; i + 28 <= length; i++) {
+        const uint8_t *name = data + i + 3 + (data[i + 2] >> 6);
+        Device
+            device = {.at = i, .end = i + 2 + package_length(data + i + 2)};
+
+        if (data[i] != 0x5b || data[i + 1] != 0x82 || memcmp(name + 4, "\x08_HID\x0d", 6))
+            continue;
+        memcpy(device.name, name, 4);
+        memcpy(device.hid, name + 10, 8);
+        assert_memory_equal(name + 19, "\x08_UID", 5);
+        if (strcmp(device.hid, "ACPI0013"))
+            device.uid = integer(name + 24);
+        g_array_append_val(devices, device);
+    }
+    return devices;
+}
+
 static guint count_devices(GBytes *aml, const char *name)
 {
-    gsize length;
-    const char *data = g_bytes_get_data(aml, &length);
+    g_autoptr(GArray) devices = devices_of(aml);
     guint n = 0;
 
-    for (gsize i = 0; i + 8 <= length; i++) {
-        gsize skip = 3 + ((uint8_t)data[i + 2] >> 6);
-
-        n += data[i] == 0x5b && (uint8_t)data[i + 1] == 0x82 && i + skip + 4 <= length &&
-             memcmp(data + i + skip, name, 4) == 0;
-    }
+    for (guint i = 0; i < devices->len; i++)
+        n += !strcmp(g_array_index(devices, Device, i).name, name);
     return n;
+}
+
+static const Device *processor(const GArray *devices, uint32_t vcpu)
+{
+    for (guint i = 0; i < devices->len; i++) {
+        const Device *device = &g_array_index(devices, Device, i);
+
+        if (!strcmp(device->hid, "ACPI0007") && device->uid == vcpu)
+            return device;
+    }
+    fail_msg("no device for vCPU %u", vcpu);
+    return NULL;
+}
+
+/* The innermost container around a device; NULL: there is none. */
+static const Device *container_of(const GArray *devices, const Device *inner)
+{
+    const Device *found = NULL;
+
+    for (guint i = 0; i < devices->len; i++) {
+        const Device *device = &g_array_index(devices, Device, i);
+
+        if (device->at < inner->at && device->end >= inner->end)
+            found = device;
+    }
+    return found;
+}
+
+/* Those of a socket, of a cluster and of a group; sizes that 16 divides, and others. */
+static const VcpuhpTopology topologies[] = {
+    {1, 1, 1, 1},   {1, 1, 3, 1},   {1, 1, 15, 1}, {1, 1, 16, 1},  {1, 1, 17, 1},
+    {1, 1, 33, 1},  {1, 1, 100, 1}, {2, 1, 4, 1},  {3, 2, 3, 2},   {1, 2, 16, 1},
+    {1, 2, 17, 1},  {2, 2, 20, 2},  {3, 1, 11, 3}, {1, 2, 2, 20},  {4, 4, 16, 2},
+    {2, 16, 16, 1}, {64, 1, 1, 1},  {1, 64, 1, 1}, {2, 1, 256, 1}, {1, 1, 512, 1}};
+
+static VcpuhpConfig config_of(VcpuhpTopology t)
+{
+    VcpuhpConfig config = default_config(t.sockets * t.clusters * t.cores * t.threads, 1);
+
+    config.topology = t;
+    return config;
+}
+
+static GBytes *aml_of(VcpuhpTopology topology)
+{
+    VcpuhpConfig config = config_of(topology);
+
+    return build(&config, VCPUHP_ACPI_AML);
 }
 
 static void every_possible_vcpu_is_one_device_with_a_name_of_its_own(void **state)
 {
-    const uint32_t counts[] = {1, 2, 16, 17, 64, 512};
-
     (void)state;
-    for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
-        VcpuhpConfig config = default_config(counts[i], 1);
-        g_autoptr(GBytes) aml = build(&config, VCPUHP_ACPI_AML);
+    for (gsize i = 0; i < G_N_ELEMENTS(topologies); i++) {
+        g_autoptr(GBytes) aml = aml_of(topologies[i]);
+        uint32_t n = config_of(topologies[i]).n_vcpus;
+        g_autoptr(GArray) devices = devices_of(aml);
 
-        for (uint32_t vcpu = 0; vcpu < counts[i]; vcpu++) {
+        assert_int_equal(count(aml, "ACPI0007"), n);
+        for (uint32_t vcpu = 0; vcpu < n; vcpu++) {
             char name[5];
 
             g_snprintf(name, sizeof(name), "C%03X", vcpu);
-            assert_int_equal(count_devices(aml, name), 1);
+            assert_string_equal(processor(devices, vcpu)->name, name);
         }
-        assert_int_equal(count(aml, "ACPI0007"), counts[i]);
-        assert_int_equal(count(aml, "ACPI0010"), 1);
-        assert_int_equal(count(aml, "_UID"), counts[i] + (counts[i] > 1)); /* and the GED's */
+    }
+}
+
+static void every_container_has_a_uid_and_a_name_of_its_own(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(topologies); i++) {
+        g_autoptr(GBytes) aml = aml_of(topologies[i]);
+        g_autoptr(GArray) devices = devices_of(aml);
+        bool seen[1024] = {false};
+
+        for (guint k = 0; k < devices->len; k++) {
+            const Device *device = &g_array_index(devices, Device, k);
+            char name[5];
+
+            if (strcmp(device->hid, "ACPI0010"))
+                continue;
+            assert_true(device->uid < G_N_ELEMENTS(seen) && !seen[device->uid]);
+            seen[device->uid] = true;
+            g_snprintf(name, sizeof(name), "P%03X", device->uid);
+            assert_string_equal(device->name, k ? name : "CPUS");
+        }
+    }
+}
+
+/* A Device Check makes Linux evaluate _STA of all devices in the container. */
+static void a_vcpu_has_15_siblings_at_most_or_those_of_its_core(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(topologies); i++) {
+        g_autoptr(GBytes) aml = aml_of(topologies[i]);
+        g_autoptr(GArray) devices = devices_of(aml);
+        uint32_t limit = MAX(16, topologies[i].threads);
+
+        for (uint32_t vcpu = 0; vcpu < config_of(topologies[i]).n_vcpus; vcpu++) {
+            const Device *container = container_of(devices, processor(devices, vcpu));
+            uint32_t n = 0;
+
+            for (guint k = 0; k < devices->len; k++) {
+                const Device *device = &g_array_index(devices, Device, k);
+
+                n += device->at > container->at && device->end <= container->end;
+            }
+            assert_in_range(n, 1, limit);
+        }
+    }
+}
+
+static void threads_of_a_core_are_in_one_container(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(topologies); i++) {
+        g_autoptr(GBytes) aml = aml_of(topologies[i]);
+        g_autoptr(GArray) devices = devices_of(aml);
+        uint32_t threads = topologies[i].threads;
+
+        for (uint32_t vcpu = 0; vcpu < config_of(topologies[i]).n_vcpus; vcpu++)
+            assert_ptr_equal(container_of(devices, processor(devices, vcpu)),
+                             container_of(devices, processor(devices, vcpu - vcpu % threads)));
+    }
+}
+
+/* The container with this _UID that is around a device, near or far. */
+static const Device *container_with_uid(const GArray *devices, const Device *inner, uint32_t uid)
+{
+    const Device *container = container_of(devices, inner);
+
+    while (container && container->uid != uid)
+        container = container_of(devices, container);
+    return container;
+}
+
+static void vcpus_are_in_the_containers_that_the_pptt_names(void **state)
+{
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(topologies); i++) {
+        VcpuhpTopology t = topologies[i];
+        g_autoptr(GBytes) aml = aml_of(t);
+        g_autoptr(GArray) devices = devices_of(aml);
+
+        for (uint32_t vcpu = 0; vcpu < config_of(t).n_vcpus; vcpu++) {
+            uint32_t cluster = vcpu / (t.cores * t.threads), socket = cluster / t.clusters;
+            const Device *cpu = processor(devices, vcpu);
+
+            assert_non_null(container_with_uid(devices, cpu, socket));
+            if (t.clusters > 1) {
+                const Device *found = container_with_uid(devices, cpu, t.sockets + cluster);
+
+                assert_non_null(found);
+                assert_non_null(container_with_uid(devices, found, socket));
+            }
+        }
     }
 }
 
@@ -160,16 +347,17 @@ static void vcpus_enabled_for_good_have_no_methods(void **state)
     assert_int_equal(count_in(&config, "_OST"), 7);
 }
 
+/* The Enabled bits of the vCPUs that are enabled at boot; the rest of the buffer is zero. */
 static void status_begins_as_the_config_has_it(void **state)
 {
     VcpuhpConfig config = default_config(4, 2);
     g_autoptr(GBytes) fixed = build(&config, VCPUHP_ACPI_AML);
 
     (void)state;
-    assert_int_equal(count_bytes(fixed, "STAB\x11\x07\x0a\x04\x0f\x0f\x0d\x0d", 12), 1);
+    assert_int_equal(count_bytes(fixed, "STAB\x11\x05\x0a\x04\x02\x02", 10), 1);
     config.coldplug = VCPUHP_COLDPLUG_REMOVABLE;
     g_autoptr(GBytes) removable = build(&config, VCPUHP_ACPI_AML);
-    assert_int_equal(count_bytes(removable, "STAB\x11\x07\x0a\x04\x0f\x0f\x0d\x0d", 12), 1);
+    assert_int_equal(count_bytes(removable, "STAB\x11\x05\x0a\x04\x02\x02", 10), 1);
 }
 
 static void proximity_domains_are_there_with_numa(void **state)
@@ -241,15 +429,50 @@ static void registers_are_where_the_config_has_them(void **state)
                      1);
 }
 
-/* Between 64 and 512 vCPUs, each costs this much at most, notification dispatch included. */
-static void a_vcpu_costs_88_bytes(void **state)
+#define ACQUIRE           "\133\043CLCK\377\377"
+#define RELEASE           "\133\047CLCK"
+#define COUNT(aml, bytes) count_bytes(aml, bytes, sizeof(bytes) - 1)
+
+/* An interpreter may run two methods at once. */
+static void status_and_registers_change_together(void **state)
 {
-    VcpuhpConfig few = default_config(64, 1), many = default_config(512, 1);
-    g_autoptr(GBytes) few_aml = build(&few, VCPUHP_ACPI_AML);
-    g_autoptr(GBytes) many_aml = build(&many, VCPUHP_ACPI_AML);
+    VcpuhpConfig config = default_config(2, 1);
+    g_autoptr(GBytes) aml = build(&config, VCPUHP_ACPI_AML);
 
     (void)state;
-    assert_true(g_bytes_get_size(many_aml) - g_bytes_get_size(few_aml) <= 88 * (512 - 64));
+    /* CEJ0: STAB [Arg0] = 0, EJCT = Arg0 */
+    assert_int_equal(COUNT(aml, ACQUIRE "\160\0\210STAB\150\0\160\150EJCT" RELEASE), 1);
+    /* CTAK: Local0 = EVNT at first, Return (Local0) in the end */
+    assert_int_equal(COUNT(aml, "CTAK\0" ACQUIRE "\160EVNT\140"), 1);
+    assert_int_equal(COUNT(aml, RELEASE "\244\140"), 1);
+}
+
+static double bytes_of_a_vcpu(VcpuhpTopology topology)
+{
+    VcpuhpConfig few = default_config(64, 1);
+    g_autoptr(GBytes) few_aml = build(&few, VCPUHP_ACPI_AML);
+    g_autoptr(GBytes) many_aml = aml_of(topology);
+
+    return (g_bytes_get_size(many_aml) - g_bytes_get_size(few_aml)) / (512.0 - 64);
+}
+
+/* Beyond the first 64, containers and notification dispatch included. */
+static void a_vcpu_costs_92_bytes(void **state)
+{
+    const VcpuhpTopology of_512[] = {{1, 1, 512, 1}, {2, 1, 256, 1}, {1, 1, 256, 2},
+                                     {8, 1, 64, 1},  {2, 4, 64, 1},  {2, 4, 32, 2}};
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(of_512); i++)
+        assert_true(bytes_of_a_vcpu(of_512[i]) <= 92);
+}
+
+static void a_vcpu_in_small_clusters_costs_95_bytes(void **state)
+{
+    (void)state;
+    assert_true(bytes_of_a_vcpu((VcpuhpTopology){4, 4, 16, 2}) <= 93);
+    assert_true(bytes_of_a_vcpu((VcpuhpTopology){2, 16, 16, 1}) <= 93);
+    assert_true(bytes_of_a_vcpu((VcpuhpTopology){8, 8, 8, 1}) <= 95);
 }
 
 int main(void)
@@ -260,6 +483,10 @@ int main(void)
         cmocka_unit_test(package_lengths_take_the_least_bytes_they_need),
         cmocka_unit_test(field_units_count_bits),
         cmocka_unit_test(every_possible_vcpu_is_one_device_with_a_name_of_its_own),
+        cmocka_unit_test(every_container_has_a_uid_and_a_name_of_its_own),
+        cmocka_unit_test(a_vcpu_has_15_siblings_at_most_or_those_of_its_core),
+        cmocka_unit_test(threads_of_a_core_are_in_one_container),
+        cmocka_unit_test(vcpus_are_in_the_containers_that_the_pptt_names),
         cmocka_unit_test(vcpus_enabled_for_good_have_no_methods),
         cmocka_unit_test(status_begins_as_the_config_has_it),
         cmocka_unit_test(proximity_domains_are_there_with_numa),
@@ -267,7 +494,9 @@ int main(void)
         cmocka_unit_test(there_is_no_ged_with_an_external_one_or_nothing_to_plug),
         cmocka_unit_test(names_are_those_of_the_config),
         cmocka_unit_test(registers_are_where_the_config_has_them),
-        cmocka_unit_test(a_vcpu_costs_88_bytes),
+        cmocka_unit_test(status_and_registers_change_together),
+        cmocka_unit_test(a_vcpu_costs_92_bytes),
+        cmocka_unit_test(a_vcpu_in_small_clusters_costs_95_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

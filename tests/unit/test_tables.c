@@ -41,7 +41,7 @@ static void tables_have_signature_revision_length_and_checksum(void **state)
         g_autoptr(GBytes) ssdt = build(&config, VCPUHP_ACPI_SSDT);
 
         assert_header(madt, "APIC", 6);
-        assert_header(pptt, "PPTT", 2);
+        assert_header(pptt, "PPTT", 3);
         assert_header(srat, "SRAT", 3);
         assert_header(ssdt, "SSDT", 2);
     }
@@ -141,31 +141,55 @@ static void pieces_are_what_the_tables_hold(void **state)
     }
 }
 
+/* Every level of the topology, groups of the namespace, and caches. */
+static VcpuhpConfig with_all_levels(void)
+{
+    static const VcpuhpCache caches[] = {
+        {1, VCPUHP_CACHE_DATA, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+        {1, VCPUHP_CACHE_INSTRUCTION, VCPUHP_CACHE_OF_CORE, 64 << 10, 64, 4},
+        {2, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_CLUSTER, 1 << 20, 64, 8},
+        {3, VCPUHP_CACHE_UNIFIED, VCPUHP_CACHE_OF_SOCKET, 32 << 20, 64, 16},
+    };
+    VcpuhpConfig config = with_nodes(2 * 2 * 20 * 2);
+
+    config.topology = (VcpuhpTopology){2, 2, 20, 2};
+    config.caches = caches;
+    config.n_caches = G_N_ELEMENTS(caches);
+    return config;
+}
+
 /* A guest migrates to, or reboots on, a host with another release: what it was given stays. */
 static void bytes_are_those_of_the_first_release(void **state)
 {
-    static const char *const sums[][4] = {
-        {"7b298cf0189ff3aa788f3cba7718de837ce200e473ea46db007276bd3c479725",
-         "53d57f7fecab746b9ae67b3f3cba3bf46627b799ffea3a1d1a8b53c03eb1d55f",
-         "5cff44109a48dd9caea11370a8c87077fdc3f41742fb213dafe2542ba0406bd7",
-         "add10277ee967f2975e4435bdeb1e2c10336970fea6d71f491ad7652af57c484"},
-        {"e1ecad9cad9b32a1316c40623889484d9f9c12fb7a5a7928d994e42d513954b1",
-         "c6b86d32ae4e68c145f0f231756c0dfd3fc858e7d4bee8d59e3382ccc8edc463",
-         "f7ea62fad098252245274128a3d76725fe61ace3b9a6cba6b0ea5de954adb8aa",
-         "871058b48962e0d7d32d8ef80fd9fead22c33ac6e41451498fe7039dbda7a6af"},
+    const struct {
+        VcpuhpConfig config;
+        const char *sums[4];
+    } machines[] = {
+        {with_nodes(4),
+         {"7b298cf0189ff3aa788f3cba7718de837ce200e473ea46db007276bd3c479725",
+          "6bd14e827698128a839f8835175d12676d1f0efd4486b1d0ed57913f61692df3",
+          "5cff44109a48dd9caea11370a8c87077fdc3f41742fb213dafe2542ba0406bd7",
+          "92502e5f20a3f55f108bd7f87d31f7e90637dbebb8f6171bac5a1e6cb9c400ff"}},
+        {with_nodes(512),
+         {"e1ecad9cad9b32a1316c40623889484d9f9c12fb7a5a7928d994e42d513954b1",
+          "37c267c695c8c719b18aa8ae35bffbb1cc3d8a044f826ad58ad12543298cc7a1",
+          "f7ea62fad098252245274128a3d76725fe61ace3b9a6cba6b0ea5de954adb8aa",
+          "a5bb0dccb01f3ed86669b477c1bc444ff2447d8715974e05697c486a96c779dd"}},
+        {with_all_levels(),
+         {"f9b9d26b624b90795a1d052191165e5bdb87cb448974677ca10d64bb860407b0",
+          "724b433518e6195365f2be5d992cd050363b8fec6d6470061086ff87b2c0cb09",
+          "82a9e04789544e2356580d13f88d0285431a6d79adde7269b29c5d85763cb592",
+          "39aeb5ee3a6a2c2700df9497246cad3cd5b805506ea2f05f54ac362bc2a57693"}},
     };
 
     (void)state;
-    for (gsize i = 0; i < G_N_ELEMENTS(sums); i++) {
-        VcpuhpConfig config = with_nodes(i ? 512 : 4);
-
+    for (gsize i = 0; i < G_N_ELEMENTS(machines); i++)
         for (int part = VCPUHP_ACPI_MADT; part <= VCPUHP_ACPI_SSDT; part++) {
-            g_autoptr(GBytes) table = build(&config, part);
+            g_autoptr(GBytes) table = build(&machines[i].config, part);
             g_autofree char *sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, table);
 
-            assert_string_equal(sum, sums[i][part]);
+            assert_string_equal(sum, machines[i].sums[part]);
         }
-    }
 }
 
 int main(void)
