@@ -129,7 +129,7 @@ static uint32_t new_id(Slots *slots)
     return slots->last_request;
 }
 
-/* How many events of the kind's OSPM has taken and not answered. */
+/* How many events of this kind OSPM has taken and not answered. */
 static uint32_t *taken(Slot *slot, VcpuhpRequestKind kind)
 {
     return kind == VCPUHP_REQUEST_PLUG ? &slot->inserts_taken : &slot->removes_taken;
@@ -143,6 +143,7 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
     slot->request = new_id(slots);
     slot->request_kind = kind;
     slot->stale = *taken(slot, kind);
+    slot->was_enabled = kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED;
     slot->until_on = slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
@@ -203,7 +204,7 @@ static bool can_undo(const Slot *slot)
     if (slot->request_state == VCPUHP_REQUEST_HELD)
         return true;
     return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed &&
-           slot->status & SLOT_ENABLED;
+           !slot->was_enabled && slot->status & SLOT_ENABLED;
 }
 
 /* Make it as if the request had never been made. can_undo() must hold. */
@@ -301,7 +302,6 @@ bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms
         begin_request(slots, vcpu, VCPUHP_REQUEST_PLUG, timeout_ms, now, fx);
         slot->until_on = true;
         raise_request(slots, vcpu, fx);
-        slot->observed = true; /* the vCPU was enabled before: there is nothing to undo */
         *ret_id = slot->request;
         return true;
     }
@@ -546,15 +546,16 @@ static void forget_ospm(Slots *slots, uint32_t vcpu, Effects *fx)
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx)
 {
     uint32_t end = MIN((word + 1) * 64, slots->config->n_vcpus);
-    uint64_t fresh;
 
     for (uint32_t i = word * 64; i < end; i++) {
+        Slot *slot = &slots->table[i];
+
         forget_ospm(slots, i, fx);
         raise_again(slots, i, fx);
+        /* Of an unplug it tells nothing. */
+        if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED)
+            slot->observed = true;
     }
-    fresh = slots->enabled[word] & slots->insert[word];
-    for (; fresh; fresh &= fresh - 1)
-        slots->table[word * 64 + __builtin_ctzll(fresh)].observed = true;
     return slots->enabled[word];
 }
 

@@ -66,7 +66,8 @@ typedef struct Slot {
     uint8_t status;  /* SLOT_ENABLED … */
     uint8_t power;   /* VcpuhpPower */
     uint8_t request_kind, request_state;
-    bool until_on; /* a plug that only the running vCPU completes */
+    bool until_on;    /* a plug that only the running vCPU completes */
+    bool was_enabled; /* a plug of a vCPU that was enabled before: there is nothing to undo */
     bool observed; /* the guest may know of the raised request, which cannot be undone any more */
     bool in_progress; /* the guest has answered that it works on the request: no retry */
     bool unclosed;    /* _EJ0 came, the _OST that closes the eject did not: no insert until then */

@@ -619,6 +619,20 @@ static void cancel_of_a_held_plug_works(void **state)
     assert_int_equal(status(f, 1), 0);
 }
 
+static void unplug_can_be_cancelled_after_enabled_was_read(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    run(f, 2);
+    unplug(f, 2);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+    effects_init(&f->fx);
+    slots_read_enabled(&f->slots, 0, &f->fx);
+    assert_true(slots_cancel(&f->slots, f->id, &f->fx, NULL));
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT);
+}
+
 static void cancel_of_no_request_fails(void **state)
 {
     Fixture *f = *state;
@@ -1355,6 +1369,21 @@ static void plug_until_on_in_place_of_an_unplug_waits_for_the_vcpu_too(void **st
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
 }
 
+static void plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    unplug(f, 1);
+    plug_until_on(f, 1, 0);
+    reset(f);
+    assert_false(slots_cancel(&f->slots, f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+    unplug(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+    assert_int_equal(query(f, 1).request, f->id);
+}
+
 static void unknown_flags_are_refused(void **state)
 {
     Fixture *f = *state;
@@ -1571,6 +1600,8 @@ int main(void)
         TEST(plug_waits_for_an_eject_request_that_is_still_to_be_answered),
         TEST(plug_waits_no_longer_than_eject_timeout_ms_for_an_answer),
         TEST(eject_closed_in_progress_is_still_open),
+        TEST(plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset),
+        TEST(unplug_can_be_cancelled_after_enabled_was_read),
         TEST(a_slot_takes_little_memory),
     };
 
