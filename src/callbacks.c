@@ -15,16 +15,19 @@ static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GErr
     return callbacks_start(data, vcpu, entry, error);
 }
 
-static void vcpu_off(void *data, uint32_t vcpu)
+static void vcpu_off(void *data, uint32_t vcpu, bool asked)
 {
-    (void)data, (void)vcpu;
+    (void)data, (void)vcpu, (void)asked;
+}
+
+void callbacks_kick(Vcpuhp *hp, uint32_t vcpu)
+{
+    hp->callbacks.vcpu_kick(vcpu, hp->opaque);
 }
 
 static void vcpu_kick(void *data, uint32_t vcpu)
 {
-    Vcpuhp *hp = data;
-
-    hp->callbacks.vcpu_kick(vcpu, hp->opaque);
+    callbacks_kick(data, vcpu);
 }
 
 static void irq_set(void *data, bool level)

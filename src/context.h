@@ -30,12 +30,11 @@ const Backend *callbacks_backend(const VcpuhpCallbacks *callbacks);
 
 /* Call vcpu_start. Errors: NO_THREAD. */
 bool callbacks_start(Vcpuhp *hp, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+/* Call vcpu_kick. */
+void callbacks_kick(Vcpuhp *hp, uint32_t vcpu);
 
 /* Report an error of the host that no function can return. Without the lock. */
 void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error);
-
-/* Whether the vCPU exists and is on, as calls of its own thread require. Without the lock. */
-bool context_is_on(Vcpuhp *hp, uint32_t vcpu);
 
 /* Replace the backend, before anything runs; with data NULL, only check whether that is possible.
  * Errors: ORDER if a vCPU runs or this backend is already there; what names the call. Without the

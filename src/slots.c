@@ -203,8 +203,8 @@ static bool can_undo(const Slot *slot)
 {
     if (slot->request_state == VCPUHP_REQUEST_HELD)
         return true;
-    return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed &&
-           !slot->was_enabled && slot->status & SLOT_ENABLED;
+    return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed && !slot->was_enabled &&
+           slot->status & SLOT_ENABLED;
 }
 
 /* Make it as if the request had never been made. can_undo() must hold. */

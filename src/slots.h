@@ -25,15 +25,16 @@ typedef struct Effects {
     uint32_t n_events;
     VcpuhpEvent events[EFFECTS_MAX_EVENTS];
     /* A vCPU whose thread no longer runs it. The backend's vcpu_off, then slots_off(), follow;
-     * -1: none. */
+     * -1: none. off_asked: because it was asked to park. */
     int off;
+    bool off_asked;
     /* A vCPU that is ON_PENDING and must be started; -1: none. */
     int start;
 } Effects;
 
 static inline void effects_init(Effects *fx)
 {
-    fx->timer = fx->irq = fx->kick = false;
+    fx->timer = fx->irq = fx->kick = fx->off_asked = false;
     fx->n_events = 0;
     fx->off = fx->start = -1;
 }

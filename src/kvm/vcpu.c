@@ -134,26 +134,17 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
 
 /* --- Power off --- */
 
-static bool was_asked_to_park(Kvm *kvm, uint32_t vcpu)
-{
-    Slots *slots = &kvm->hp->slots;
-    bool park;
-
-    g_mutex_lock(&slots->lock);
-    park = slots->table[vcpu].park;
-    g_mutex_unlock(&slots->lock);
-    return park;
-}
-
 /*
  * Nobody runs a vCPU that is off. It is stopped for KVM, too, so that a KVM_RUN by mistake does not
  * run it, and that KVM and whoever looks into it count it as off. This can fail only in a VM that
  * is dead, where KVM_RUN fails as well.
  */
-void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu)
+void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked)
 {
-    if (was_asked_to_park(kvm, vcpu))
-        kvm->vcpus[vcpu].forced = true;
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    v->entered = false;
+    v->forced |= asked;
     kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_STOPPED, "STOPPED", NULL);
 }
 

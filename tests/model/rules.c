@@ -219,8 +219,7 @@ static void update_shown(Model *m, uint32_t v)
     uint8_t bit = after->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE;
     bool mine = m->call.vcpu == v, was_raised = before->status & bit;
     const Stops *stops = &m->slots.stops;
-    bool is_reset =
-        m->call.before.stops.resetting && !stops->resetting && !stops->reset_failed;
+    bool is_reset = m->call.before.stops.resetting && !stops->resetting && !stops->reset_failed;
 
     if (!is_open(after))
         return;
@@ -292,7 +291,8 @@ static void check_timers(Model *m, uint32_t v)
         RULE(!timers[i] || (m->slots.wake && m->slots.wake <= timers[i]), v,
              "M17: the wake-up is later than a timer");
     RULE(!slot->deadline || is_open(slot), v, "M18: a timeout without a request");
-    RULE(!slot->deadline || !unplug || is_enabled(slot), v, "M18: an unplug can time out after _EJ0");
+    RULE(!slot->deadline || !unplug || is_enabled(slot), v,
+         "M18: an unplug can time out after _EJ0");
     RULE(!slot->retry_at || (seen && is_enabled(slot)), v, "M18: a retry without a taken request");
     RULE(!slot->retry_at || !slot->in_progress, v, "M18: a retry of what is in progress");
     if (m->setup->retry_ms && seen && is_enabled(slot) && !slot->in_progress && !raised &&
@@ -377,17 +377,17 @@ static void check_sums(Model *m)
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
         uint8_t status = slots->table[i].status;
 
-        enabled |= (uint64_t)!!(status & SLOT_ENABLED) << i;
-        insert |= (uint64_t)!!(status & SLOT_INSERT) << i;
-        remove |= (uint64_t)!!(status & SLOT_REMOVE) << i;
-        fw_remove |= (uint64_t)!!(status & SLOT_FW_REMOVE) << i;
+        enabled |= (uint64_t) !!(status & SLOT_ENABLED) << i;
+        insert |= (uint64_t) !!(status & SLOT_INSERT) << i;
+        remove |= (uint64_t) !!(status & SLOT_REMOVE) << i;
+        fw_remove |= (uint64_t) !!(status & SLOT_FW_REMOVE) << i;
         n_running += slots->table[i].power != VCPUHP_POWER_OFF;
     }
-    RULE(slots->enabled[0] == enabled && slots->insert[0] == insert &&
-             slots->remove[0] == remove && slots->fw_remove[0] == fw_remove,
+    RULE(slots->enabled[0] == enabled && slots->insert[0] == insert && slots->remove[0] == remove &&
+             slots->fw_remove[0] == fw_remove,
          0, "M27: the bitmaps and the status bytes differ");
-    RULE(slots->n_raised == (uint32_t)__builtin_popcountll(insert) +
-                                (uint32_t)__builtin_popcountll(remove),
+    RULE(slots->n_raised ==
+             (uint32_t)__builtin_popcountll(insert) + (uint32_t)__builtin_popcountll(remove),
          0, "M27: the number of raised bits");
     RULE(slots->n_running == n_running, 0, "M27: the number of running vCPUs");
 }
@@ -396,9 +396,8 @@ static void check_effects(Model *m)
 {
     const Slots *before = &m->call.before;
     bool level_changed = (before->n_raised > 0) != (m->slots.n_raised > 0);
-    uint32_t most = 4 * (m->call.kind == CALL_EVENT || m->call.kind == CALL_EXPIRE
-                             ? m->config.n_vcpus
-                             : 1);
+    uint32_t most =
+        4 * (m->call.kind == CALL_EVENT || m->call.kind == CALL_EXPIRE ? m->config.n_vcpus : 1);
 
     RULE(!level_changed || m->fx.irq, 0, "M28: the line's level has changed unnoticed");
     RULE(before->wake == m->slots.wake || m->fx.timer, 0, "M17: the timer was not set");
@@ -470,8 +469,8 @@ static void disown(Model *m)
 {
     for (uint32_t i = 0; i < m->s.n_queue; i++) {
         Work *work = &m->s.queue[i];
-        VcpuhpRequestKind kind = work->kind == WORK_DEVICE_CHECK ? VCPUHP_REQUEST_PLUG
-                                                                 : VCPUHP_REQUEST_UNPLUG;
+        VcpuhpRequestKind kind =
+            work->kind == WORK_DEVICE_CHECK ? VCPUHP_REQUEST_PLUG : VCPUHP_REQUEST_UNPLUG;
 
         work->own &= stays_open(m, work->vcpu) && is_open(&m->call.table[work->vcpu]) &&
                      m->slots.table[work->vcpu].request_kind == kind;

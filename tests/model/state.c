@@ -98,8 +98,8 @@ void model_unpack(Model *m)
     slots->wake = m->s.wake ? FUTURE : 0;
     slots->last_event = slots->errors = 0;
     slots->last_request = 100;
-    slots->stops = (Stops){m->s.n_open, m->s.told, m->s.resetting, m->s.ends_stop,
-                           m->s.reset_failed};
+    slots->stops =
+        (Stops){m->s.n_open, m->s.told, m->s.resetting, m->s.ends_stop, m->s.reset_failed};
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
         unpack_slot(m, i);
         unpack_bits(slots, i);
