@@ -184,12 +184,22 @@ static uint8_t event_bit(const Slot *slot)
     return slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE;
 }
 
+/* No insert while firmware-remove is set: EDK2 stops the machine when it sees both. */
+static bool is_barred(const Slot *slot)
+{
+    return slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_FW_REMOVE;
+}
+
 /* Notify the guest. The vCPU is enabled first: as soon as the bit can be seen, _STA and CPU_ON
  * agree with it. */
 static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
+    if (is_barred(slot)) {
+        slot->request_state = VCPUHP_REQUEST_SEEN;
+        return;
+    }
     slot->request_state = VCPUHP_REQUEST_RAISED;
     slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
@@ -374,10 +384,7 @@ bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error)
     return true;
 }
 
-/*
- * Notify the guest again of a request that it has taken, unless it has already ejected the vCPU. An
- * insert is not raised while firmware-remove is set: EDK2 stops the machine when it sees both.
- */
+/* Notify the guest again of a request that it has taken, unless it has already ejected the vCPU. */
 static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -387,7 +394,7 @@ static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
         !(slot->status & SLOT_ENABLED))
         return;
     slot->in_progress = false;
-    if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_FW_REMOVE)
+    if (is_barred(slot))
         return;
     set_status(slots, vcpu, event_bit(slot), fx);
 }
@@ -939,9 +946,7 @@ void slots_reset_end(Slots *slots, bool done, Effects *fx)
         Slot *slot = &slots->table[i];
 
         forget_ospm(slots, i, fx);
-        if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state == VCPUHP_REQUEST_HELD)
-            continue;
-        if (slot->request_kind == VCPUHP_REQUEST_UNPLUG || !(slot->status & SLOT_FW_REMOVE))
+        if (slot->request_kind != VCPUHP_REQUEST_NONE && slot->request_state != VCPUHP_REQUEST_HELD)
             raise_request(slots, i, fx);
     }
 }

@@ -1384,6 +1384,19 @@ static void plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset(void
     assert_int_equal(query(f, 1).request, f->id);
 }
 
+static void plug_until_on_raises_no_insert_while_the_firmware_has_to_eject(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 1, f->now, &f->fx);
+    unplug(f, 1);
+    plug_until_on(f, 1, 0);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_FW_REMOVE);
+    eject(f, 1);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
 static void unknown_flags_are_refused(void **state)
 {
     Fixture *f = *state;
@@ -1602,6 +1615,7 @@ int main(void)
         TEST(eject_closed_in_progress_is_still_open),
         TEST(plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset),
         TEST(unplug_can_be_cancelled_after_enabled_was_read),
+        TEST(plug_until_on_raises_no_insert_while_the_firmware_has_to_eject),
         TEST(a_slot_takes_little_memory),
     };
 
