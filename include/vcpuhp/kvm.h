@@ -104,10 +104,11 @@ static inline void vcpuhp_kvm_config_init(VcpuhpKvmConfig *config, int vm_fd)
  * SMCCC filter; or check what the VMM lends against the config of vcpuhp_new(), and set the filter.
  * Call it once, after vcpuhp_new() and before the VM has run.
  *
- * Errors: STRUCT; ORDER; INVALID, also if something lent contradicts the config: the message names
- * the field; NOT_SUPPORTED if the host's KVM lacks something. These are checked first and leave the
- * VM unchanged. KVM, or prepare_vcpu's own, if a later step fails: the library closes what it
- * opened, but KVM cannot take vCPUs back, so a VM whose vCPUs the library created is lost. */
+ * Errors: STRUCT; ORDER, also if the VM of lent vCPUs has run; INVALID, also if something lent
+ * contradicts the config: the message names the field; NOT_SUPPORTED if the host's KVM lacks
+ * something. After these the VM is unchanged. KVM, or prepare_vcpu's own, if a later step fails: the
+ * library closes what it opened, but KVM cannot take vCPUs back, so a VM whose vCPUs the library
+ * created is lost. */
 VCPUHP_API bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error);
 
 /** A vCPU's fd, for ioctls of the VMM's own while the vCPU is off, or in its thread.
@@ -130,7 +131,8 @@ VCPUHP_API struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu);
 typedef enum {
     /** The exit is served, or there was nothing to serve: call KVM_RUN again. */
     VCPUHP_KVM_EXIT_RESUME,
-    /** The exit is the VMM's: serve it according to run->exit_reason, then call KVM_RUN again. */
+    /** The exit is the VMM's: serve it according to run->exit_reason, then call KVM_RUN again. This
+     * includes KVM_EXIT_MEMORY_FAULT, for which KVM_RUN fails. */
     VCPUHP_KVM_EXIT_OTHER,
     /** The vCPU is off: leave the loop and do not use its fd and kvm_run. The thread ends or waits
      * for the next vcpu_start. */
