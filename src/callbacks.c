@@ -15,16 +15,19 @@ static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GErr
     return callbacks_start(data, vcpu, entry, error);
 }
 
-static void vcpu_off(void *data, uint32_t vcpu)
+static void vcpu_off(void *data, uint32_t vcpu, bool asked)
 {
-    (void)data, (void)vcpu;
+    (void)data, (void)vcpu, (void)asked;
+}
+
+void callbacks_kick(Vcpuhp *hp, uint32_t vcpu)
+{
+    hp->callbacks.vcpu_kick(vcpu, hp->opaque);
 }
 
 static void vcpu_kick(void *data, uint32_t vcpu)
 {
-    Vcpuhp *hp = data;
-
-    hp->callbacks.vcpu_kick(vcpu, hp->opaque);
+    callbacks_kick(data, vcpu);
 }
 
 static void irq_set(void *data, bool level)
@@ -52,7 +55,7 @@ static void free_nothing(void *data)
 const Backend *callbacks_backend(const VcpuhpCallbacks *callbacks)
 {
     static const Backend with_line = {WITHOUT_LINE, .irq_set = irq_set};
-    /* vcpuhp_kvm_setup() is still to come. */
+    /* Until vcpuhp_kvm_setup(); vcpuhp_start() refuses to start without a line. */
     static const Backend without_line = {WITHOUT_LINE};
 
     return callbacks->irq_set ? &with_line : &without_line;

@@ -166,7 +166,7 @@ static bool set_mpidrs(Config *config, const uint64_t *from, GError **error)
 {
     config->custom_mpidrs = from != NULL;
     config->mpidrs = g_new(uint64_t, config->n_vcpus);
-    memset(config->mpidrs, 0xff, sizeof(*config->mpidrs) * config->n_vcpus); /* no vCPU's */
+    memset(config->mpidrs, 0xff, sizeof(*config->mpidrs) * config->n_vcpus); /* of no vCPU */
     config->by_mpidr = g_hash_table_new(g_int64_hash, g_int64_equal);
     for (uint32_t i = 0; i < config->n_vcpus; i++) {
         uint64_t mpidr = from ? from[i] : kvm_mpidr(i);

@@ -76,12 +76,12 @@ static G_GNUC_NO_INLINE void kick(Vcpuhp *hp, const uint64_t *kicks)
 
 static void leave(Vcpuhp *hp, const Effects *fx);
 
-/* The backend lets go of the vCPU first: once the slot is off, another vCPU may turn it on. */
-static void turn_off(Vcpuhp *hp, uint32_t vcpu)
+/* The backend comes first: as soon as the slot is off, another vCPU may turn the vCPU on. */
+static void turn_off(Vcpuhp *hp, uint32_t vcpu, bool asked)
 {
     Effects fx;
 
-    hp->backend->vcpu_off(hp->backend_data, vcpu);
+    hp->backend->vcpu_off(hp->backend_data, vcpu, asked);
     enter(hp, &fx);
     slots_off(&hp->slots, vcpu, &fx);
     leave(hp, &fx);
@@ -96,7 +96,7 @@ static bool start(Vcpuhp *hp, uint32_t vcpu, const Entry *from, GError **error)
 
     if (hp->backend->vcpu_start(hp->backend_data, vcpu, &entry, error))
         return true;
-    turn_off(hp, vcpu);
+    turn_off(hp, vcpu, false);
     return false;
 }
 
@@ -121,7 +121,7 @@ static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
     for (uint32_t i = 0; i < fx->n_events; i++)
         tell(hp, &fx->events[i]);
     if (fx->off >= 0)
-        turn_off(hp, fx->off);
+        turn_off(hp, fx->off, fx->off_asked);
     return fx->start < 0 || start(hp, fx->start, &entry, error);
 }
 
@@ -227,8 +227,8 @@ void vcpuhp_dispatch(Vcpuhp *hp)
     int64_t now;
     bool done;
 
-    /* Only to make it unreadable. What is due is found in the slots, and by a clock that is read
-     * later: a deadline between the two would be consumed here and not be found due. */
+    /* This only makes the fd unreadable. The slots know what is due. The clock is read afterwards:
+     * otherwise a deadline between the two would be consumed here, and not be found due. */
     if (read(hp->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         return;
     now = g_get_monotonic_time();
@@ -364,16 +364,6 @@ static bool is_on(const Vcpuhp *hp, uint32_t vcpu)
     return vcpu < hp->config.n_vcpus && hp->slots.table[vcpu].power == VCPUHP_POWER_ON;
 }
 
-bool context_is_on(Vcpuhp *hp, uint32_t vcpu)
-{
-    bool on;
-
-    g_mutex_lock(&hp->slots.lock);
-    on = is_on(hp, vcpu);
-    g_mutex_unlock(&hp->slots.lock);
-    return on;
-}
-
 VcpuhpPsciAction vcpuhp_psci_call(Vcpuhp *hp, uint32_t vcpu, uint64_t x[4], bool big_endian)
 {
     VcpuhpPsciAction action = VCPUHP_PSCI_PARK;
@@ -409,7 +399,7 @@ bool vcpuhp_vcpu_park_if_asked(Vcpuhp *hp, uint32_t vcpu)
     enter(hp, &fx);
     park = !is_on(hp, vcpu);
     if (!park && hp->slots.table[vcpu].park) {
-        park = true;
+        park = fx.off_asked = true;
         fx.off = (int)vcpu;
     }
     leave(hp, &fx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a context is made of. A guest's access or a VMM's call enters once (context.c), changes the
+ * The parts of a context. A guest's access or a VMM's call enters once (context.c), changes the
  * slots under their lock, and leaves with effects, which are carried out after the lock is dropped.
  */
 #ifndef VCPUHP_SRC_CONTEXT_H
@@ -30,12 +30,11 @@ const Backend *callbacks_backend(const VcpuhpCallbacks *callbacks);
 
 /* Call vcpu_start. Errors: NO_THREAD. */
 bool callbacks_start(Vcpuhp *hp, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+/* Call vcpu_kick. */
+void callbacks_kick(Vcpuhp *hp, uint32_t vcpu);
 
-/* Report that the host failed where no caller can be told. Without the lock. */
+/* Report an error of the host that no function can return. Without the lock. */
 void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error);
-
-/* Whether the vCPU exists and is on, so that its thread may speak for it. Without the lock. */
-bool context_is_on(Vcpuhp *hp, uint32_t vcpu);
 
 /* Replace the backend, before anything runs; with data NULL, only check whether that is possible.
  * Errors: ORDER if a vCPU runs or this backend is already there; what names the call. Without the

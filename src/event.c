@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Events in words. */
+/* Events as English text. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -18,7 +18,7 @@ typedef struct Line {
 
 /*
  * The level may have changed. With the lock held, and for a backend that can set the line then.
- * This keeps the order by itself, and a guest that takes the last event resumes with a low line.
+ * The lock keeps the order, and a guest that takes the last event resumes with a low line.
  * Returns false, with error set, if the backend fails.
  */
 bool line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,

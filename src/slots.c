@@ -3,7 +3,7 @@
 
 #include "error.h"
 
-/* Events that one call may cause; slots_expire() stops early to leave room for them. */
+/* The most events that one vCPU causes in slots_expire(), which stops if there is less room. */
 #define EVENTS_PER_CALL 4
 
 void slots_init(Slots *slots, const Config *config)
@@ -37,7 +37,7 @@ static VcpuhpEvent *add_event(Slots *slots, Effects *fx, VcpuhpEventKind kind, u
 {
     VcpuhpEvent *event;
 
-    /* A call is one guest access or less, which EFFECTS_MAX_EVENTS has room for. */
+    /* No call causes more events than a guest's access, for which there is room. */
     g_assert(fx->n_events < EFFECTS_MAX_EVENTS);
     event = &fx->events[fx->n_events++];
     *event = slots_new_event(slots, kind, vcpu);
@@ -129,7 +129,7 @@ static uint32_t new_id(Slots *slots)
     return slots->last_request;
 }
 
-/* How many events of the kind's OSPM has taken and not answered. */
+/* How many events of this kind OSPM has taken and not answered. */
 static uint32_t *taken(Slot *slot, VcpuhpRequestKind kind)
 {
     return kind == VCPUHP_REQUEST_PLUG ? &slot->inserts_taken : &slot->removes_taken;
@@ -143,6 +143,7 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
     slot->request = new_id(slots);
     slot->request_kind = kind;
     slot->stale = *taken(slot, kind);
+    slot->was_enabled = kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED;
     slot->until_on = slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
@@ -183,12 +184,22 @@ static uint8_t event_bit(const Slot *slot)
     return slot->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE;
 }
 
-/* Notify the guest. Policy comes first: as soon as the bit can be seen, _STA and CPU_ON agree with
- * it. */
+/* No insert while firmware-remove is set: EDK2 stops the machine when it sees both. */
+static bool is_barred(const Slot *slot)
+{
+    return slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_FW_REMOVE;
+}
+
+/* Notify the guest. The vCPU is enabled first: as soon as the bit can be seen, _STA and CPU_ON
+ * agree with it. */
 static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
+    if (is_barred(slot)) {
+        slot->request_state = VCPUHP_REQUEST_SEEN;
+        return;
+    }
     slot->request_state = VCPUHP_REQUEST_RAISED;
     slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
@@ -197,17 +208,16 @@ static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
     set_status(slots, vcpu, event_bit(slot), fx);
 }
 
-/* An unplug that was raised is out of the VMM's hands once _EJ0 or a force has disabled the vCPU.
- */
+/* An unplug that was raised cannot be undone once _EJ0 or a force has disabled the vCPU. */
 static bool can_undo(const Slot *slot)
 {
     if (slot->request_state == VCPUHP_REQUEST_HELD)
         return true;
-    return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed &&
+    return slot->request_state == VCPUHP_REQUEST_RAISED && !slot->observed && !slot->was_enabled &&
            slot->status & SLOT_ENABLED;
 }
 
-/* As if it had never been made. Only for a request that can_undo(). */
+/* Make it as if the request had never been made. can_undo() must hold. */
 static void undo_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -302,7 +312,6 @@ bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms
         begin_request(slots, vcpu, VCPUHP_REQUEST_PLUG, timeout_ms, now, fx);
         slot->until_on = true;
         raise_request(slots, vcpu, fx);
-        slot->observed = true; /* the vCPU was enabled before: there is nothing to undo */
         *ret_id = slot->request;
         return true;
     }
@@ -338,7 +347,7 @@ bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_
                 *ret_id = done_at_once(slots, vcpu, fx);
                 return true;
             }
-            /* The eject that the plug was waiting for is what this asks for. */
+            /* The eject that the plug waited for carries out this request. */
             begin_request(slots, vcpu, VCPUHP_REQUEST_UNPLUG, 0, now, fx);
             slot->request_state = VCPUHP_REQUEST_SEEN;
             *ret_id = slot->request;
@@ -375,10 +384,7 @@ bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error)
     return true;
 }
 
-/*
- * Notify the guest once more of a request that it took, unless it has got as far as the eject. No
- * insert while the firmware has to eject the vCPU: EDK2 stops the machine on that pair.
- */
+/* Notify the guest again of a request that it has taken, unless it has already ejected the vCPU. */
 static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -388,7 +394,7 @@ static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
         !(slot->status & SLOT_ENABLED))
         return;
     slot->in_progress = false;
-    if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_FW_REMOVE)
+    if (is_barred(slot))
         return;
     set_status(slots, vcpu, event_bit(slot), fx);
 }
@@ -547,15 +553,16 @@ static void forget_ospm(Slots *slots, uint32_t vcpu, Effects *fx)
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx)
 {
     uint32_t end = MIN((word + 1) * 64, slots->config->n_vcpus);
-    uint64_t fresh;
 
     for (uint32_t i = word * 64; i < end; i++) {
+        Slot *slot = &slots->table[i];
+
         forget_ospm(slots, i, fx);
         raise_again(slots, i, fx);
+        /* Of an unplug it tells nothing. */
+        if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED)
+            slot->observed = true;
     }
-    fresh = slots->enabled[word] & slots->insert[word];
-    for (; fresh; fresh &= fresh - 1)
-        slots->table[word * 64 + __builtin_ctzll(fresh)].observed = true;
     return slots->enabled[word];
 }
 
@@ -563,7 +570,7 @@ int slots_find_event(const Slots *slots, uint32_t from)
 {
     uint32_t words = (slots->config->n_vcpus + 63) / 64;
 
-    /* The word of from is looked at twice: from its bit on, and at the end, up to it. */
+    /* The word that holds `from` is searched twice: from that bit on, and at the end as a whole. */
     for (uint32_t i = 0; i <= words; i++) {
         uint32_t word = (from / 64 + i) % words;
         uint64_t found = slots->insert[word] | slots->remove[word] | slots->fw_remove[word];
@@ -647,13 +654,13 @@ void slots_fw_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
     }
     if (!(slots->table[vcpu].status & SLOT_ENABLED))
         return;
-    /* The eject to come makes the insert void, and the firmware must not see both. OSPM has not
+    /* The firmware must not see both, and the eject that follows makes the insert void. OSPM has not
      * taken it. */
     take(slots, vcpu, SLOT_INSERT, VCPUHP_REQUEST_PLUG, now, fx);
     set_status(slots, vcpu, SLOT_FW_REMOVE, fx);
 }
 
-/* From _EJ0 on the guest has eject_timeout_ms, however often it evaluates it. */
+/* The guest has eject_timeout_ms from its first _EJ0 on. Another _EJ0 does not extend them. */
 static void open_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -673,7 +680,7 @@ void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
         return;
     }
     open_eject(slots, vcpu, now, fx);
-    /* Linux ejects a vCPU again that it was asked for once too often, or that was forced out. */
+    /* Linux ejects a vCPU again if it got two requests, or if the vCPU was removed by force. */
     if (!(slot->status & SLOT_ENABLED))
         return;
     clear_status(slots, vcpu, SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE | SLOT_FW_REMOVE, fx);
@@ -688,7 +695,7 @@ void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
         slot->leaving = true;
 }
 
-/* The guest has answered: it must not be notified once more, however the request goes on. */
+/* The guest has answered, and must not be notified again, however the request goes on. */
 static void stop_raising(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -812,7 +819,7 @@ void slots_guest_error(Slots *slots, uint32_t vcpu, const char *text, Effects *f
 {
     VcpuhpEvent *event;
 
-    /* The guest can do this without end, and the VMM may log every event. */
+    /* The guest can repeat this without limit, and the VMM may log every event. */
     if (!is_power_of_two(++slots->errors))
         return;
     event = add_event(slots, fx, VCPUHP_EVENT_GUEST_ERROR, vcpu);
@@ -939,9 +946,7 @@ void slots_reset_end(Slots *slots, bool done, Effects *fx)
         Slot *slot = &slots->table[i];
 
         forget_ospm(slots, i, fx);
-        if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state == VCPUHP_REQUEST_HELD)
-            continue;
-        if (slot->request_kind == VCPUHP_REQUEST_UNPLUG || !(slot->status & SLOT_FW_REMOVE))
+        if (slot->request_kind != VCPUHP_REQUEST_NONE && slot->request_state != VCPUHP_REQUEST_HELD)
             raise_request(slots, i, fx);
     }
 }

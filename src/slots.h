@@ -24,16 +24,17 @@ typedef struct Effects {
     uint64_t kicks[SLOT_WORDS]; /* vCPUs that must leave the guest; undefined unless kick */
     uint32_t n_events;
     VcpuhpEvent events[EFFECTS_MAX_EVENTS];
-    /* A vCPU whose thread runs it no more: the backend lets go of it, then slots_off() follows;
-     * -1: none. */
+    /* A vCPU whose thread no longer runs it. The backend's vcpu_off, then slots_off(), follow;
+     * -1: none. off_asked: because it was asked to park. */
     int off;
-    /* A vCPU that was turned on (ON_PENDING), and must be started; -1: none. */
+    bool off_asked;
+    /* A vCPU that is ON_PENDING and must be started; -1: none. */
     int start;
 } Effects;
 
 static inline void effects_init(Effects *fx)
 {
-    fx->timer = fx->irq = fx->kick = false;
+    fx->timer = fx->irq = fx->kick = fx->off_asked = false;
     fx->n_events = 0;
     fx->off = fx->start = -1;
 }
@@ -66,9 +67,10 @@ typedef struct Slot {
     uint8_t status;  /* SLOT_ENABLED … */
     uint8_t power;   /* VcpuhpPower */
     uint8_t request_kind, request_state;
-    bool until_on; /* a plug that only the running vCPU completes */
+    bool until_on;    /* a plug that only the running vCPU completes */
+    bool was_enabled; /* a plug of a vCPU that was enabled before: there is nothing to undo */
     bool observed; /* the guest may know of the raised request, which cannot be undone any more */
-    bool in_progress; /* the guest has said that it works on the request: it is not raised again */
+    bool in_progress; /* the guest has answered that it works on the request: no retry */
     bool unclosed;    /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
     bool leaving;     /* disabled, but not yet off */
     bool forced;      /* leaving without the guest's consent */
@@ -112,11 +114,11 @@ bool slots_cancel(Slots *slots, uint32_t request, Effects *fx, GError **error);
 bool slots_repeat(Slots *slots, uint32_t request, Effects *fx, GError **error);
 bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error);
 bool slots_query(Slots *slots, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error);
-/* Act on what is due. Returns false if fx is full before it was through: call again. */
+/* Act on every deadline that has passed. Returns false if fx is full: call again. */
 bool slots_expire(Slots *slots, int64_t now, Effects *fx);
-/* End every request as CANCELLED. Returns false if fx is full before it was through. */
+/* End every request as CANCELLED. Returns false if fx is full: call again. */
 bool slots_end_requests(Slots *slots, Effects *fx);
-/* An event of the caller's own, in the order of all events. */
+/* An event that the caller reports itself, with the next sequence number. */
 VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu);
 
 /* --- OSPM and firmware. vcpu < n_vcpus, which the caller has checked. --- */
@@ -124,8 +126,8 @@ VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu);
 /* The status bits, as a guest reads them. From here on it may know of a raised request. */
 uint8_t slots_read_status(Slots *slots, uint32_t vcpu);
 /* The enabled bits of slots 64 * word … 64 * word + 63, as an OSPM reads them that initialises
- * itself; word < SLOT_WORDS. What an OSPM before it took is not answered any more, and what that
- * one did not carry out is raised again. */
+ * itself; word < SLOT_WORDS. The previous OSPM answers no more of what it took, and what it did not
+ * carry out is raised again. */
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx);
 /* The first slot with an insert, remove or firmware-remove bit, from `from` on, wrapping around;
  * -1: none. from < n_vcpus. */
@@ -136,7 +138,7 @@ void slots_take_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
 /* Take the insert and remove bits of the next slot that has one, inserts first. Returns
  * SLOT_INSERT, SLOT_REMOVE or both; 0: none. */
 uint8_t slots_take_next(Slots *slots, uint32_t *ret_vcpu, int64_t now, Effects *fx);
-/* OSPM hands the eject to the firmware. */
+/* OSPM leaves the eject to the firmware. */
 void slots_fw_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
 /* _EJ0. */
 void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx);
@@ -160,7 +162,7 @@ typedef enum {
 OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx);
 /* Its thread is about to run it. Returns false if it must not. */
 bool slots_enter(Slots *slots, uint32_t vcpu, Effects *fx);
-/* Its thread runs it no more, and the backend has let go of it. It is ON_PENDING or ON. */
+/* Its thread no longer runs it, and the backend's vcpu_off was called. It is ON_PENDING or ON. */
 void slots_off(Slots *slots, uint32_t vcpu, Effects *fx);
 
 /* Whether the machine may be started: no stop is left that a reset has not ended. */

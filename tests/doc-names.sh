@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The documents name what is there: the targets of their links, and in docs/architecture.md the
-# library's sources, all of them.
+# The documents name what is there: the targets of their links; in docs/architecture.md the library's
+# sources, all of them; in docs/psci.md the tests of its cells.
 # doc-names.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -25,5 +25,9 @@ for name in $(grep -o '`[a-z_/-]*\.[ch]`' docs/architecture.md | tr -d '`' | sor
 done
 for source in $(cd src && find . -name '*.c' | sed 's/^\.\///'); do
     grep -qF "\`$source\`" docs/architecture.md || fail "docs/architecture.md lacks $source"
+done
+
+for name in $(grep -o '`[a-z0-9]*_[a-z0-9_]*`' docs/psci.md | tr -d '`' | sort -u); do
+    grep -qw "$name" tests/unit/test_psci.c || fail "docs/psci.md: no test $name"
 done
 exit $status

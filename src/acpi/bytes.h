@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Appending to what becomes a table. Everything in ACPI is little endian (ACPI 6.5, 5.2).
+ * Appending to a table under construction. ACPI is little-endian throughout (ACPI 6.5, 5.2).
  */
 #ifndef VCPUHP_ACPI_BYTES_H
 #define VCPUHP_ACPI_BYTES_H

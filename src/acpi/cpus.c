@@ -251,7 +251,7 @@ static void answers(GByteArray *aml)
 static void shared(const Config *config, GByteArray *aml)
 {
     if (config->n_fixed == config->n_vcpus) {
-        /* The VMM's own event device may name it. */
+        /* An event device of the VMM may call it. */
         Method ("CSCN", 0, NotSerialized) {}
         return;
     }
@@ -347,7 +347,7 @@ static void container(const Tree *tree, Container c, const char *name, GByteArra
 
 /* --- The event device --- */
 
-/* A generic event device (5.6.9) whose only interrupt means: evaluate CSCN. */
+/* A generic event device (5.6.9) with one interrupt, at which OSPM evaluates CSCN. */
 static void ged(const Config *config, GByteArray *aml)
 {
     const struct {
@@ -369,7 +369,7 @@ static void ged(const Config *config, GByteArray *aml)
 
     Device (config->ged_name) {
         Name("_HID", String("ACPI0013"));
-        /* The VMM may have another GED: these of ours can't clash. */
+        /* A string differs from every number that another GED may have. */
         Name("_UID", String(config->ged_name));
         NameBuffer("_CRS", sizeof(interrupt), &interrupt, sizeof(interrupt));
         Method ("_EVT", 1, NotSerialized) {

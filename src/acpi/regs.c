@@ -6,7 +6,7 @@
 
 #define BLOCK_SIZE 12
 
-/* What is written to REG_COMMAND, and stays: it says what the data registers mean. */
+/* Values of REG_COMMAND. The last one decides what the data registers mean. */
 enum {
     COMMAND_FIND_EVENT = 0,
     COMMAND_OST_SOURCE = 1,
@@ -188,7 +188,7 @@ static void eject(Regs *regs, uint64_t slot, Effects *fx)
 
 /* --- Accesses --- */
 
-/* A register of the extension: 8 bytes, all at once. */
+/* A register of the extension takes accesses of 8 bytes only. */
 static bool is_register(uint64_t offset, uint32_t len, uint64_t reg)
 {
     return offset == reg && len == 8;

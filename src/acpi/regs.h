@@ -49,7 +49,7 @@ typedef struct Regs {
     Slots *slots;
     VcpuhpCounters *counters;
     uint32_t selector;
-    uint32_t ost_source; /* what command 1 was given, until command 2 completes it */
+    uint32_t ost_source; /* written with command 1; command 2 completes the _OST */
     uint8_t command;
 } Regs;
 

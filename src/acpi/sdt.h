@@ -7,7 +7,7 @@
 
 #include "config.h"
 
-/* A table that so far is its header. */
+/* A new table that consists of its header. */
 GByteArray *sdt_begin(const Config *config, const char signature[4], uint8_t revision);
 
 /* Fill in length and checksum. */

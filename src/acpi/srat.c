@@ -7,7 +7,7 @@ enum {
     GICC_AFFINITY_ENABLED = 1 << 0,
 };
 
-/* Disabled vCPUs too: Linux learns the node of a hot-added one from nowhere else. */
+/* For disabled vCPUs, too: Linux learns the node of a hot-added vCPU from nowhere else. */
 void srat_entries(const Config *config, GByteArray *to)
 {
     if (!config->nodes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the tables hold, header and whole-table fields aside: each of these appends to an array
- * that may be a table of the library's or a piece for one of the VMM's.
+ * The contents of the tables, without headers and fields of the whole table. Each function appends
+ * to an array, which is a table of the library's or a part for one of the VMM's.
  */
 #ifndef VCPUHP_ACPI_TABLES_H
 #define VCPUHP_ACPI_TABLES_H
@@ -12,7 +12,7 @@
 void madt_entries(const Config *config, GByteArray *to);
 
 /* Processor hierarchy nodes and caches, ACPI 6.5, 5.2.30. They refer to each other by their offsets
- * in the table, so it must be a table that so far is its header. */
+ * in the table, so the table must consist of its header before. */
 void pptt_nodes(const Config *config, GByteArray *table);
 
 /* GICC affinity structures, ACPI 6.5, 5.2.16.4; nothing without NUMA. */

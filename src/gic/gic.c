@@ -117,9 +117,11 @@ bool gic_init(Gic *gic, GError **error)
 
 void gic_clear(Gic *gic)
 {
+    if (gic->lent)
+        return;
     if (gic->its_fd >= 0)
         close(gic->its_fd);
-    if (gic->fd >= 0 && !gic->lent)
+    if (gic->fd >= 0)
         close(gic->fd);
 }
 

@@ -100,16 +100,30 @@ static bool check_region(const Gic *gic, uint32_t index, uint64_t region, GError
     return true;
 }
 
-static bool check_regions(const Gic *gic, GError **error)
+/* Sets *ret_n to the number of regions, or to one more than the config has. */
+static bool check_each_region(const Gic *gic, uint32_t *ret_n, GError **error)
 {
-    uint32_t n = 0, n_redists = gic->config->gic.n_redists;
+    uint32_t n_redists = gic->config->gic.n_redists;
     uint64_t region;
 
-    while (n <= n_redists && get_region(gic, n, &region) >= 0) {
-        if (n < n_redists && !check_region(gic, n, region, error))
+    for (*ret_n = 0; *ret_n <= n_redists; (*ret_n)++) {
+        if (get_region(gic, *ret_n, &region) < 0)
+            return errno == ENOENT ||
+                   refuse(error, VCPUHP_ERROR_KVM,
+                          "KVM_GET_DEVICE_ATTR (vGIC, redistributor region %u): %s", *ret_n,
+                          g_strerror(errno));
+        if (*ret_n < n_redists && !check_region(gic, *ret_n, region, error))
             return false;
-        n++;
     }
+    return true;
+}
+
+static bool check_regions(const Gic *gic, GError **error)
+{
+    uint32_t n, n_redists = gic->config->gic.n_redists;
+
+    if (!check_each_region(gic, &n, error))
+        return false;
     if (n == n_redists)
         return true;
     return refuse(error, VCPUHP_ERROR_INVALID,

@@ -10,9 +10,9 @@ static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GErr
            callbacks_start(kvm->hp, vcpu, entry, error);
 }
 
-static void vcpu_off(void *data, uint32_t vcpu)
+static void vcpu_off(void *data, uint32_t vcpu, bool asked)
 {
-    kvm_vcpu_power_off(data, vcpu);
+    kvm_vcpu_power_off(data, vcpu, asked);
 }
 
 static void vcpu_kick(void *data, uint32_t vcpu)
@@ -20,7 +20,7 @@ static void vcpu_kick(void *data, uint32_t vcpu)
     Kvm *kvm = data;
 
     kvm_vcpu_kick(kvm, vcpu);
-    kvm->hp->callbacks.vcpu_kick(vcpu, kvm->hp->opaque);
+    callbacks_kick(kvm->hp, vcpu);
 }
 
 static bool irq_set_locked(void *data, bool level, GError **error)

@@ -20,7 +20,10 @@ struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu)
 {
     const Kvm *kvm = kvm_of(hp);
 
-    return kvm && vcpuhp_vcpu_enter(hp, vcpu) ? kvm->vcpus[vcpu].run : NULL;
+    if (!kvm || !vcpuhp_vcpu_enter(hp, vcpu))
+        return NULL;
+    kvm->vcpus[vcpu].entered = true;
+    return kvm->vcpus[vcpu].run;
 }
 
 static VcpuhpKvmExit fail(Kvm *kvm, uint32_t vcpu, const GError *error)
@@ -161,7 +164,7 @@ VcpuhpKvmExit vcpuhp_kvm_handle_exit(Vcpuhp *hp, uint32_t vcpu, int error)
     Kvm *kvm = kvm_of(hp);
     struct kvm_run *run;
 
-    if (!kvm || !context_is_on(hp, vcpu))
+    if (!kvm || vcpu >= hp->config.n_vcpus || !kvm->vcpus[vcpu].entered)
         return VCPUHP_KVM_EXIT_PARK;
     if (error)
         return not_run(kvm, vcpu, error);

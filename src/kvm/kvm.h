@@ -3,8 +3,8 @@
  * Linux KVM as the backend of a context: its vCPUs, which the library created or the VMM lent, and
  * the vGIC.
  */
-#ifndef VCPUHP_KVM_KVM_H
-#define VCPUHP_KVM_KVM_H
+#ifndef VCPUHP_SRC_KVM_KVM_H
+#define VCPUHP_SRC_KVM_KVM_H
 
 #include <linux/kvm.h>
 
@@ -20,6 +20,7 @@ typedef struct KvmVcpu {
      * may come from any thread at any time. Read and written atomically. */
     struct kvm_run *run;
     uint64_t mpidr; /* written after each KVM_ARM_VCPU_INIT; 0: KVM's own stays */
+    bool entered;   /* its thread may call vcpuhp_kvm_handle_exit(); that thread's own */
     bool used;      /* it has been on since it was last reset */
     bool forced;    /* it parked because it was asked to, and was not initialised since */
 } KvmVcpu;
@@ -50,8 +51,8 @@ bool kvm_probe(Kvm *kvm, GError **error);
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error);
 /* Prepare a vCPU that is off to run from entry. */
 bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
-/* The vCPU will not run before the next kvm_vcpu_power_on(). */
-void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu);
+/* The vCPU will not run before the next kvm_vcpu_power_on(). asked: it was asked to park. */
+void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked);
 /* Make KVM_RUN return, the one under way with the help of a signal. In any thread. */
 void kvm_vcpu_kick(Kvm *kvm, uint32_t vcpu);
 /* Unmap and close what is the library's. */

@@ -205,7 +205,6 @@ static uint32_t vcpu_features(const Config *config, uint32_t features)
     return bits;
 }
 
-/* KVM sees a vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. */
 static Kvm *new_kvm(Vcpuhp *hp, const VcpuhpKvmConfig *config)
 {
     Kvm *kvm = g_new(Kvm, 1);
@@ -216,7 +215,6 @@ static Kvm *new_kvm(Vcpuhp *hp, const VcpuhpKvmConfig *config)
         kvm->init = *config->vcpu_init;
     else
         kvm->init.features[0] = vcpu_features(&hp->config, config->features);
-    kvm->init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
     kvm->vcpus = g_new0(KvmVcpu, hp->config.n_vcpus);
     for (uint32_t i = 0; i < hp->config.n_vcpus; i++) {
         kvm->vcpus[i].fd = kvm->lent ? config->vcpu_fds[i] : -1;

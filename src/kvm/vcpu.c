@@ -21,13 +21,17 @@ bool kvm_vcpu_set_mp_state(const Kvm *kvm, uint32_t vcpu, uint32_t state, const 
                       "vCPU %u: KVM_SET_MP_STATE (%s)", vcpu, name) >= 0;
 }
 
-/* KVM of Linux 6.4 to 6.9 resets MPIDR_EL1 each time, later ones keep it. */
+/*
+ * KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. Linux 6.4
+ * to 6.9 reset MPIDR_EL1 each time, later ones keep it.
+ */
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
+    struct kvm_vcpu_init init = kvm->init;
 
-    if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &kvm->init, error, "vCPU %u: KVM_ARM_VCPU_INIT",
-                   vcpu) < 0)
+    init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+    if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &init, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
         return false;
     v->forced = false;
     return !v->mpidr || ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error);
@@ -130,26 +134,17 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
 
 /* --- Power off --- */
 
-static bool was_asked_to_park(Kvm *kvm, uint32_t vcpu)
-{
-    Slots *slots = &kvm->hp->slots;
-    bool park;
-
-    g_mutex_lock(&slots->lock);
-    park = slots->table[vcpu].park;
-    g_mutex_unlock(&slots->lock);
-    return park;
-}
-
 /*
  * Nobody runs a vCPU that is off. It is stopped for KVM, too, so that a KVM_RUN by mistake does not
  * run it, and that KVM and whoever looks into it count it as off. This can fail only in a VM that
  * is dead, where KVM_RUN fails as well.
  */
-void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu)
+void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked)
 {
-    if (was_asked_to_park(kvm, vcpu))
-        kvm->vcpus[vcpu].forced = true;
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    v->entered = false;
+    v->forced |= asked;
     kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_STOPPED, "STOPPED", NULL);
 }
 

@@ -21,11 +21,11 @@ enum {
     FN_SYSTEM_OFF2 = 0x15,
 };
 
-/* 1.2 is the first to let CPU_ON be DENIED by policy, 1.3 to have SYSTEM_OFF2. */
+/* CPU_ON may be DENIED by policy since 1.2. SYSTEM_OFF2 is new in 1.3. */
 #define VERSION_1_3 0x10003
 
-/* This is one of the Arm architecture's calls (DEN0028), but a guest asks PSCI_FEATURES whether it
- * may be called. */
+/* A call of the Arm architecture (DEN0028) rather than of PSCI, but a guest asks PSCI_FEATURES
+ * whether it may be called. */
 #define SMCCC_VERSION 0x80000000u
 
 /* The bits of CPU_SUSPEND's power_state in its original format. */
@@ -38,8 +38,8 @@ enum {
 #define RESET_WARM   0u
 #define RESET_VENDOR 0x80000000u
 
-/* SYSTEM_OFF2's types are the bits that PSCI_FEATURES returns. 0 means HIBERNATE_OFF, whose number
- * it was in drafts. */
+/* SYSTEM_OFF2's types are the bits that PSCI_FEATURES returns. 0 means HIBERNATE_OFF, too, as in
+ * drafts of the specification. */
 #define OFF_HIBERNATE 1u
 
 /* AFFINITY_INFO */
@@ -159,7 +159,7 @@ static int vcpu_info(const Slots *slots, uint32_t vcpu)
     return AFFINITY_OFF;
 }
 
-/* ON if one of the vCPUs that share the fields from level up is, else ON_PENDING if one is. */
+/* Of the vCPUs that share the fields from level up: ON if any is, else ON_PENDING if any is. */
 static int group_info(const Slots *slots, uint64_t affinity, uint32_t level)
 {
     static const uint64_t fields[] = {MPIDR_AFFINITY, 0xff00ffff00, 0xff00ff0000, 0xff00000000};
@@ -242,7 +242,7 @@ static Serve features;
 
 static const struct {
     Serve *serve;
-    bool smc64; /* besides the 32-bit call */
+    bool smc64; /* there is a 64-bit call, too */
     /* What PSCI_FEATURES answers. CPU_SUSPEND: original power_state format, platform-coordinated
      * mode only. */
     int features;

@@ -102,8 +102,10 @@ static void dont_interrupt(bool level, void *opaque)
 
 int main(int argc, char *argv[])
 {
-    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks), 
-        .vcpu_start = dont_start, .vcpu_kick = dont_kick, .irq_set = dont_interrupt};
+    const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                       .vcpu_start = dont_start,
+                                       .vcpu_kick = dont_kick,
+                                       .irq_set = dont_interrupt};
     const char *const files[] = {
         [VCPUHP_ACPI_MADT] = "madt.aml",
         [VCPUHP_ACPI_PPTT] = "pptt.aml",

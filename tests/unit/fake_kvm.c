@@ -261,7 +261,6 @@ static int create_device(struct kvm_create_device *device)
         return -ENODEV;
     if (device->flags & KVM_CREATE_DEVICE_TEST)
         return 0;
-    fake.n_changes++;
     if (its) {
         fake.vgic.its_created = true;
         for (uint32_t i = 0; i < fake.n_vcpus; i++)
@@ -309,10 +308,13 @@ bool fake_forwards(uint32_t function)
     return false;
 }
 
+static void init_if_v2(void);
+
 static int irq_line(const struct kvm_irq_level *level)
 {
     uint32_t intid = level->irq & KVM_ARM_IRQ_NUM_MASK;
 
+    init_if_v2();
     if (!fake.vgic.initialised)
         return -EBUSY;
     if (level->irq >> KVM_ARM_IRQ_TYPE_SHIFT != KVM_ARM_IRQ_TYPE_SPI || intid < FAKE_N_PRIVATE ||
@@ -342,10 +344,8 @@ static int vm_ioctl(unsigned long request, void *arg)
     case KVM_CREATE_DEVICE:
         return create_device(arg);
     case KVM_CREATE_VCPU:
-        fake.n_changes++;
         return create_vcpu((long)arg);
     case KVM_SET_DEVICE_ATTR:
-        fake.n_changes++;
         if (!fake.host.filter || attr->group != KVM_ARM_VM_SMCCC_CTRL ||
             attr->attr != KVM_ARM_VM_SMCCC_FILTER)
             return -ENXIO;
@@ -548,6 +548,7 @@ static int first_run(const FakeVcpu *v)
         return -ENOEXEC;
     if (v->features & 1u << KVM_ARM_VCPU_SVE && !v->finalised)
         return -EPERM;
+    init_if_v2();
     if (!fake.vgic.initialised)
         return -EBUSY;
     for (uint32_t i = 0; i < fake.vgic.n_regions; i++)
@@ -634,9 +635,6 @@ static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
         return get_pmu_attr(v, arg);
     case KVM_RUN:
         return run_vcpu(v, id);
-    }
-    fake.n_changes++;
-    switch (request) {
     case KVM_ARM_VCPU_INIT:
         return vcpu_init(v, arg);
     case KVM_ARM_VCPU_FINALIZE:
@@ -899,8 +897,6 @@ static int write_cpu_v2(uint64_t attr, uint32_t value)
     }
 }
 
-static int init_vgic(void);
-
 static int vgic_register(const struct kvm_device_attr *attr, bool set)
 {
     void *value = (void *)(uintptr_t)attr->addr;
@@ -910,9 +906,7 @@ static int vgic_register(const struct kvm_device_attr *attr, bool set)
         return -EINVAL;
     if (any_vcpu(true))
         return -EBUSY;
-    /* KVM initialises a GICv2 when it is first needed. */
-    if (is_v2())
-        init_vgic();
+    init_if_v2();
     if (!fake.vgic.initialised)
         return -EBUSY;
     switch (attr->group) {
@@ -1055,6 +1049,13 @@ static int init_vgic(void)
     return 0;
 }
 
+/* KVM initialises a GICv2 when that is first needed. */
+static void init_if_v2(void)
+{
+    if (is_v2())
+        init_vgic();
+}
+
 static int vgic_set(const struct kvm_device_attr *attr)
 {
     const void *value = (const void *)(uintptr_t)attr->addr;
@@ -1100,7 +1101,6 @@ static int vgic_ioctl(unsigned long request, void *arg)
 
     switch (request) {
     case KVM_SET_DEVICE_ATTR:
-        fake.n_changes++;
         return vgic_set(attr);
     case KVM_GET_DEVICE_ATTR:
         return vgic_get(attr);
@@ -1138,7 +1138,6 @@ static int its_ioctl(unsigned long request, void *arg)
 
     switch (request) {
     case KVM_SET_DEVICE_ATTR:
-        fake.n_changes++;
         return its_set(attr);
     case KVM_GET_DEVICE_ATTR:
         if (attr->group != KVM_DEV_ARM_VGIC_GRP_ADDR || attr->attr != KVM_VGIC_ITS_ADDR_TYPE)
@@ -1199,9 +1198,42 @@ static int find_vcpu(ino_t ino)
     return -1;
 }
 
-static int dispatch(ino_t ino, unsigned long request, void *arg)
+/* Whether the ioctl changes the VM if it succeeds. */
+static bool is_change(unsigned long request, const void *arg)
+{
+    switch (request) {
+    case KVM_CREATE_DEVICE:
+        return !(((const struct kvm_create_device *)arg)->flags & KVM_CREATE_DEVICE_TEST);
+    case KVM_CREATE_VCPU:
+    case KVM_ARM_VCPU_INIT:
+    case KVM_ARM_VCPU_FINALIZE:
+    case KVM_SET_ONE_REG:
+    case KVM_SET_MP_STATE:
+    case KVM_SET_DEVICE_ATTR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int call_fd(ino_t ino, unsigned long request, void *arg)
 {
     int vcpu = find_vcpu(ino);
+
+    if (vcpu >= 0)
+        return vcpu_ioctl((uint32_t)vcpu, request, arg);
+    if (ino == vm_ino)
+        return vm_ioctl(request, arg);
+    if (ino == vgic_ino)
+        return vgic_ioctl(request, arg);
+    if (ino == its_ino)
+        return its_ioctl(request, arg);
+    return -ENOTTY;
+}
+
+static int dispatch(ino_t ino, unsigned long request, void *arg)
+{
+    int vcpu = find_vcpu(ino), result;
 
     fake.n_calls++;
     if (fake.fail_at && fake.n_calls >= fake.fail_at && fake.n_calls < fake.fail_at + fake.n_fail) {
@@ -1215,15 +1247,9 @@ static int dispatch(ino_t ino, unsigned long request, void *arg)
             snprintf(fake.failed, sizeof(fake.failed), "%s", request_name(request));
         return -fake.fail_errno;
     }
-    if (vcpu >= 0)
-        return vcpu_ioctl((uint32_t)vcpu, request, arg);
-    if (ino == vm_ino)
-        return vm_ioctl(request, arg);
-    if (ino == vgic_ino)
-        return vgic_ioctl(request, arg);
-    if (ino == its_ino)
-        return its_ioctl(request, arg);
-    return -ENOTTY;
+    result = call_fd(ino, request, arg);
+    fake.n_changes += result >= 0 && is_change(request, arg);
+    return result;
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...);

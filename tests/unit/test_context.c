@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The doors, as a VMM without the KVM part uses them: public functions and callbacks only. */
+/* Public functions and callbacks, as a VMM that does not use KVM sees them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static bool told(const Fixture *f, VcpuhpEventKind kind)
+static bool reported(const Fixture *f, VcpuhpEventKind kind)
 {
     for (guint i = 0; i < f->events->len; i++)
         if (g_array_index(f->events, VcpuhpEventKind, i) == kind)
@@ -130,7 +130,7 @@ static VcpuhpPsciAction call(Fixture *f, uint32_t vcpu, uint64_t id, uint64_t x1
     return action;
 }
 
-static void start_hands_over_the_entry_of_vcpu_0(void **state)
+static void start_passes_the_entry_to_vcpu_0(void **state)
 {
     Fixture *f = *state;
 
@@ -138,7 +138,7 @@ static void start_hands_over_the_entry_of_vcpu_0(void **state)
     assert_int_equal(f->started, 0);
     assert_int_equal(f->entry.address, 0x40200000);
     assert_int_equal(f->entry.context, 7);
-    assert_true(told(f, VCPUHP_EVENT_ON));
+    assert_true(reported(f, VCPUHP_EVENT_ON));
 }
 
 static void start_twice_is_out_of_order(void **state)
@@ -192,7 +192,7 @@ static void cpu_on_of_a_disabled_vcpu_starts_nothing(void **state)
     call(f, 0, CPU_ON64, 2, &x0);
     assert_int_equal(x0, PSCI_DENIED);
     assert_int_equal(f->started, -1);
-    assert_true(told(f, VCPUHP_EVENT_DENIED));
+    assert_true(reported(f, VCPUHP_EVENT_DENIED));
 }
 
 static void cpu_off_parks_the_caller(void **state)
@@ -207,7 +207,7 @@ static void cpu_off_parks_the_caller(void **state)
     assert_int_equal(call(f, 1, CPU_OFF, 0, &x0), VCPUHP_PSCI_PARK);
     assert_true(vcpuhp_query(f->hp, 1, &info, NULL));
     assert_int_equal(info.power, VCPUHP_POWER_OFF);
-    assert_true(told(f, VCPUHP_EVENT_OFF));
+    assert_true(reported(f, VCPUHP_EVENT_OFF));
 }
 
 static void a_kicked_vcpu_parks(void **state)
@@ -221,9 +221,9 @@ static void a_kicked_vcpu_parks(void **state)
     assert_false(vcpuhp_vcpu_park_if_asked(f->hp, 1));
     assert_true(vcpuhp_force(f->hp, 1, NULL));
     assert_int_equal(f->kicked, 1);
-    assert_false(told(f, VCPUHP_EVENT_FORCED));
+    assert_false(reported(f, VCPUHP_EVENT_FORCED));
     assert_true(vcpuhp_vcpu_park_if_asked(f->hp, 1));
-    assert_true(told(f, VCPUHP_EVENT_FORCED));
+    assert_true(reported(f, VCPUHP_EVENT_FORCED));
     g_array_set_size(f->events, 0);
     assert_true(vcpuhp_vcpu_park_if_asked(f->hp, 1));
     assert_int_equal(f->events->len, 0);
@@ -235,9 +235,9 @@ static void a_vcpu_called_off_before_its_thread_came_does_not_enter(void **state
 
     assert_true(vcpuhp_start(f->hp, &(VcpuhpEntry){.size = sizeof(VcpuhpEntry), 0}, NULL));
     vcpuhp_stop(f->hp);
-    assert_false(told(f, VCPUHP_EVENT_STOPPED));
+    assert_false(reported(f, VCPUHP_EVENT_STOPPED));
     assert_false(vcpuhp_vcpu_enter(f->hp, 0));
-    assert_true(told(f, VCPUHP_EVENT_STOPPED));
+    assert_true(reported(f, VCPUHP_EVENT_STOPPED));
 }
 
 static void reset_needs_a_stopped_machine(void **state)
@@ -276,7 +276,7 @@ static void callbacks_may_call_back(void **state)
     assert_int_equal(read_event(f) & 0xfff, 3);
 }
 
-static void timer_fd_tells_when_to_dispatch(void **state)
+static void timer_fd_is_readable_when_dispatch_is_due(void **state)
 {
     Fixture *f = *state;
     struct pollfd pfd = {.fd = vcpuhp_timer_fd(f->hp), .events = POLLIN};
@@ -286,7 +286,7 @@ static void timer_fd_tells_when_to_dispatch(void **state)
     assert_true(vcpuhp_plug(f->hp, 2, 0, 1, NULL, NULL));
     assert_int_equal(poll(&pfd, 1, 10000), 1);
     vcpuhp_dispatch(f->hp);
-    assert_true(told(f, VCPUHP_EVENT_ENDED));
+    assert_true(reported(f, VCPUHP_EVENT_ENDED));
     assert_true(vcpuhp_query(f->hp, 2, &info, NULL));
     assert_false(info.enabled);
     assert_int_equal(poll(&pfd, 1, 0), 0);
@@ -313,7 +313,7 @@ static void deadline_that_passes_during_dispatch_is_not_lost(void **state)
     assert_true(vcpuhp_plug(f->hp, 2, 0, 2, NULL, NULL));
     vcpuhp_dispatch(f->hp);
     wait_in_read = 0;
-    assert_true(told(f, VCPUHP_EVENT_ENDED));
+    assert_true(reported(f, VCPUHP_EVENT_ENDED));
 }
 
 static void free_ends_open_requests(void **state)
@@ -325,7 +325,7 @@ static void free_ends_open_requests(void **state)
     assert_true(vcpuhp_unplug(f->hp, 1, 0, 0, NULL, NULL));
     vcpuhp_free(g_steal_pointer(&f->hp));
     assert_int_equal(events->len, 2);
-    assert_true(told(f, VCPUHP_EVENT_ENDED));
+    assert_true(reported(f, VCPUHP_EVENT_ENDED));
 }
 
 static void misaligned_entry_of_vcpu_0_is_refused(void **state)
@@ -408,7 +408,7 @@ static gpointer hammer(gpointer opaque)
     return NULL;
 }
 
-/* The line ends at what the slots say, whoever delivered last. */
+/* The line ends at the level that the slots have, whichever thread was the last. */
 static void interrupt_is_right_after_a_race(void **state)
 {
     Fixture *f = *state;
@@ -432,7 +432,7 @@ static int set_up_silent(void **state)
     Fixture *f;
     VcpuhpConfig config;
 
-    /* The event callback isn't made for several threads at once. */
+    /* The event callback above is not thread-safe. */
     silent.event = NULL;
     set_up(state);
     f = *state;
@@ -446,7 +446,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(start_hands_over_the_entry_of_vcpu_0),
+        TEST(start_passes_the_entry_to_vcpu_0),
         TEST(start_twice_is_out_of_order),
         TEST(interrupt_follows_plug_and_event_read),
         TEST(cpu_on_without_a_thread_is_internal_failure),
@@ -457,7 +457,7 @@ int main(void)
         TEST(reset_needs_a_stopped_machine),
         TEST(stop_reset_start_runs_again),
         TEST(callbacks_may_call_back),
-        TEST(timer_fd_tells_when_to_dispatch),
+        TEST(timer_fd_is_readable_when_dispatch_is_due),
         TEST(deadline_that_passes_during_dispatch_is_not_lost),
         TEST(free_ends_open_requests),
         TEST(misaligned_entry_of_vcpu_0_is_refused),

@@ -17,7 +17,7 @@
 #define MSI_PHANDLE 2
 #define CPU_PHANDLE 16
 
-/* The nodes read nothing of a context but its config. */
+/* The nodes depend on the config of a context only. */
 static void config_of(Vcpuhp *hp, const VcpuhpConfig *from)
 {
     assert_true(config_init(&hp->config, from, NULL));
@@ -41,7 +41,7 @@ static void end_tree(void *fdt)
     assert_int_equal(fdt_finish(fdt), 0);
 }
 
-/* A tree of all nodes. The buffer has room for a root of the VMM's besides. */
+/* A tree of all nodes. The buffer has room for the VMM's root node, too. */
 static void *build(const VcpuhpConfig *from)
 {
     gsize size = 256 + VCPUHP_FDT_SIZE(from->n_vcpus);
@@ -413,8 +413,8 @@ static Vcpuhp *everything(void)
     return hp;
 }
 
-/* Wherever the buffer ends, that is what is said, and nothing is written beyond it: a tree that is
- * said to be good has all that one in a large buffer has. */
+/* Wherever the buffer ends, the function says so and writes nothing beyond it. A tree that it
+ * reports as complete is the same as in a large buffer. */
 static void too_small_a_buffer_is_an_error_with_libfdt_s_text(void **state)
 {
     Vcpuhp *hp = everything();

@@ -13,6 +13,7 @@
 #include <vcpuhp/kvm.h>
 #include <vcpuhp/psci.h>
 #include "fake_kvm.h"
+#include "fake_vmm.h"
 
 #define N_VCPUS 4
 
@@ -124,60 +125,11 @@ static void a_gicv2_has_a_cpu_interface_and_no_redistributors(void **state)
 
 /* --- Lending it --- */
 
-static void set_attr(int fd, uint32_t group, uint64_t attr, uint64_t value)
-{
-    struct kvm_device_attr arg = {.group = group, .attr = attr, .addr = (uintptr_t)&value};
-
-    assert_int_equal(ioctl(fd, KVM_SET_DEVICE_ATTR, &arg), 0);
-}
-
-static void set_address(int fd, uint64_t type, uint64_t address)
-{
-    set_attr(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, type, address);
-}
-
-static int create_device(uint32_t type)
-{
-    struct kvm_create_device device = {.type = type};
-
-    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
-    return (int)device.fd;
-}
-
-/* What a VMM does that creates the config's vGIC itself. */
-static void lend_vgic(void)
-{
-    const VcpuhpGic *gic = &config.gic;
-
-    kvm.vgic_fd =
-        create_device(gic->version == 3 ? KVM_DEV_TYPE_ARM_VGIC_V3 : KVM_DEV_TYPE_ARM_VGIC_V2);
-    set_attr(kvm.vgic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, gic->n_irqs);
-    if (gic->version == 2) {
-        set_address(kvm.vgic_fd, KVM_VGIC_V2_ADDR_TYPE_DIST, gic->dist_base);
-        set_address(kvm.vgic_fd, KVM_VGIC_V2_ADDR_TYPE_CPU, gic->cpu_base);
-        return;
-    }
-    set_address(kvm.vgic_fd, KVM_VGIC_V3_ADDR_TYPE_DIST, gic->dist_base);
-    for (uint32_t i = 0; i < gic->n_redists; i++) {
-        uint64_t count = gic->redists[i].count ? gic->redists[i].count : N_VCPUS;
-
-        set_address(kvm.vgic_fd, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
-                    count << 52 | gic->redists[i].base | i);
-    }
-    if (!gic->its_base)
-        return;
-    kvm.its_fd = create_device(KVM_DEV_TYPE_ARM_VGIC_ITS);
-    set_address(kvm.its_fd, KVM_VGIC_ITS_ADDR_TYPE, gic->its_base);
-    set_attr(kvm.its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
-}
-
 /* Close what was lent, which the library must have left open. */
 static void end_lent(Vcpuhp *hp)
 {
     vcpuhp_free(hp);
-    assert_int_equal(close(kvm.vgic_fd), 0);
-    if (kvm.its_fd >= 0)
-        assert_int_equal(close(kvm.its_fd), 0);
+    fake_vmm_free(&config, &kvm);
     end(NULL);
 }
 
@@ -204,7 +156,7 @@ static void a_lent_vgic_is_initialised_after_the_vcpus_and_left_open(void **stat
         Vcpuhp *hp;
 
         begin(versions[i]);
-        lend_vgic();
+        fake_vmm_create_vgic(&config, &kvm);
         hp = setup();
         assert_true(fake.vgic.initialised);
         assert_int_equal(vcpuhp_kvm_vgic_fd(hp), kvm.vgic_fd);
@@ -216,10 +168,188 @@ static void a_lent_vgic_of_the_other_version_is_refused(void **state)
 {
     (void)state;
     begin(3);
-    lend_vgic();
+    fake_vmm_create_vgic(&config, &kvm);
     config.gic.version = 2;
     config.gic.cpu_base = 0x08010000;
     assert_lent_is_refused("not a KVM GICv2 device, but gic.version is 2");
+}
+
+static void a_lent_vgic_with_another_distributor_is_refused(void **state)
+{
+    static const uint32_t versions[] = {2, 3};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        begin(versions[i]);
+        fake_vmm_create_vgic(&config, &kvm);
+        config.gic.dist_base = 0x30000000;
+        assert_lent_is_refused("the distributor is at 0x8000000, but gic.dist_base is 0x30000000");
+    }
+}
+
+static void a_lent_vgic_without_addresses_is_refused(void **state)
+{
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+    (void)state;
+    begin(3);
+    assert_int_equal(ioctl(kvm.vm_fd, KVM_CREATE_DEVICE, &device), 0);
+    kvm.vgic_fd = (int)device.fd;
+    assert_lent_is_refused("the distributor has no address, but gic.dist_base is 0x8000000");
+}
+
+static void a_lent_gicv2_with_another_cpu_interface_is_refused(void **state)
+{
+    (void)state;
+    begin(2);
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.cpu_base = 0x08020000;
+    assert_lent_is_refused("the CPU interface is at 0x8010000, but gic.cpu_base is 0x8020000");
+}
+
+static void use_two_regions(void)
+{
+    config.gic.redists[0] = (VcpuhpRedist){0x0a000000, 1};
+    config.gic.redists[1] = (VcpuhpRedist){0x4000000000, 5};
+    config.gic.n_redists = 2;
+}
+
+static void a_lent_vgic_with_other_redistributor_regions_is_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    use_two_regions();
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.redists[1].base = 0x5000000000;
+    assert_lent_is_refused("redistributor region 1 is at 0x4000000000, but gic.redists[1].base is "
+                           "0x5000000000");
+    begin(3);
+    use_two_regions();
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.redists[1].count = 4;
+    assert_lent_is_refused(
+        "redistributor region 1 has a count of 5, but gic.redists[1].count is 4");
+}
+
+static void a_lent_vgic_with_more_or_fewer_redistributor_regions_is_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    use_two_regions();
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.redists[2] = (VcpuhpRedist){0x5000000000, 1};
+    config.gic.n_redists = 3;
+    assert_lent_is_refused("a vGIC with 2 redistributor regions, but gic.n_redists is 3");
+    begin(3);
+    use_two_regions();
+    config.gic.redists[0].count = 4;
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.n_redists = 1;
+    assert_lent_is_refused("a vGIC with at least 2 redistributor regions, but gic.n_redists is 1");
+}
+
+/* KVM_VGIC_V3_ADDR_TYPE_REDIST, which KVM had before it had regions. */
+static void lend_vgic_with_legacy_redistributors(uint64_t base)
+{
+    config.gic.n_redists = 0;
+    fake_vmm_create_vgic(&config, &kvm);
+    fake_vmm_set_attr(kvm.vgic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, base);
+    config.gic.n_redists = 1;
+}
+
+static void a_lent_vgic_may_have_the_one_region_without_a_count(void **state)
+{
+    (void)state;
+    begin(3);
+    lend_vgic_with_legacy_redistributors(config.gic.redists[0].base);
+    end_lent(setup());
+    begin(3);
+    lend_vgic_with_legacy_redistributors(0x10000000);
+    assert_lent_is_refused(
+        "redistributor region 0 is at 0x10000000, but gic.redists[0].base is 0xa000000");
+}
+
+static void a_lent_vgic_with_another_number_of_interrupts_is_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.n_irqs = 288;
+    assert_lent_is_refused("a vGIC of 256 interrupts, but gic.n_irqs is 288");
+}
+
+static void a_lent_its_at_another_address_is_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    fake_vmm_create_vgic(&config, &kvm);
+    config.gic.its_base = 0x080c0000;
+    assert_lent_is_refused("the ITS is at 0x8080000, but gic.its_base is 0x80c0000");
+}
+
+static void an_its_fd_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    fake_vmm_create_vgic(&config, &kvm);
+    assert_int_equal(close(kvm.its_fd), 0);
+    kvm.its_fd = dup(kvm.vm_fd);
+    assert_lent_is_refused("not a KVM device with the ITS");
+}
+
+static void a_lent_its_is_reset_and_left_open(void **state)
+{
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(3);
+    config.gic.its_base = 0x08080000;
+    fake_vmm_create_vgic(&config, &kvm);
+    hp = setup();
+    assert_int_equal(vcpuhp_kvm_its_fd(hp), kvm.its_fd);
+    assert_true(vcpuhp_reset(hp, NULL));
+    assert_int_equal(fake.vgic.n_its_resets, 1);
+    end_lent(hp);
+}
+
+/* KVM then creates no vCPU. */
+static void a_lent_vgic_that_is_initialised_is_refused_without_vcpus(void **state)
+{
+    (void)state;
+    begin(3);
+    fake_vmm_create_vgic(&config, &kvm);
+    fake_vmm_init_vgic(&config, &kvm);
+    assert_lent_is_refused("a vGIC that is initialised, after which KVM creates no vCPU");
+}
+
+static void a_lent_vgic_that_is_not_initialised_is_refused_with_vcpus(void **state)
+{
+    FakeVmm vmm;
+
+    (void)state;
+    begin(3);
+    fake_vmm_create_vcpus(&vmm, &config, &kvm);
+    fake_vmm_create_vgic(&config, &kvm);
+    assert_lent_is_refused("a vGIC that is not initialised, but vcpu_fds is set");
+}
+
+/* It does so when it first needs to. */
+static void kvm_initialises_a_lent_gicv2_itself(void **state)
+{
+    FakeVmm vmm;
+    Vcpuhp *hp;
+
+    (void)state;
+    begin(2);
+    fake_vmm_create_vcpus(&vmm, &config, &kvm);
+    fake_vmm_create_vgic(&config, &kvm);
+    hp = setup();
+    assert_false(fake.vgic.initialised);
+    assert_true(vcpuhp_reset(hp, NULL));
+    assert_true(fake.vgic.initialised);
+    end_lent(hp);
 }
 
 /* --- Resetting it --- */
@@ -517,6 +647,19 @@ int main(void)
         cmocka_unit_test(a_gicv2_has_a_cpu_interface_and_no_redistributors),
         cmocka_unit_test(a_lent_vgic_is_initialised_after_the_vcpus_and_left_open),
         cmocka_unit_test(a_lent_vgic_of_the_other_version_is_refused),
+        cmocka_unit_test(a_lent_vgic_with_another_distributor_is_refused),
+        cmocka_unit_test(a_lent_vgic_without_addresses_is_refused),
+        cmocka_unit_test(a_lent_gicv2_with_another_cpu_interface_is_refused),
+        cmocka_unit_test(a_lent_vgic_with_other_redistributor_regions_is_refused),
+        cmocka_unit_test(a_lent_vgic_with_more_or_fewer_redistributor_regions_is_refused),
+        cmocka_unit_test(a_lent_vgic_may_have_the_one_region_without_a_count),
+        cmocka_unit_test(a_lent_vgic_with_another_number_of_interrupts_is_refused),
+        cmocka_unit_test(a_lent_its_at_another_address_is_refused),
+        cmocka_unit_test(an_its_fd_that_is_none_is_refused),
+        cmocka_unit_test(a_lent_its_is_reset_and_left_open),
+        cmocka_unit_test(a_lent_vgic_that_is_initialised_is_refused_without_vcpus),
+        cmocka_unit_test(a_lent_vgic_that_is_not_initialised_is_refused_with_vcpus),
+        cmocka_unit_test(kvm_initialises_a_lent_gicv2_itself),
         cmocka_unit_test(a_gicv3_is_as_at_boot_after_a_reset),
         cmocka_unit_test(a_gicv2_is_as_at_boot_after_a_reset),
         cmocka_unit_test(affinities_of_the_configs_own_are_reset_too),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that does anything at all, against a VMM that does anything at all: what holds whatever
- * they do. Random, from fixed seeds.
+ * A guest and a VMM that both do anything at all, at random from fixed seeds. The invariants hold
+ * after every step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <vcpuhp/psci.h>
 #include "context.h"
 
-#define N_VCPUS   70 /* more than a word of the bitmaps */
+#define N_VCPUS   70 /* more than one word of the bitmaps */
 #define N_ENABLED 3
 #define N_STEPS   200000
 
@@ -150,7 +150,7 @@ static void register_step(Machine *m)
         vcpuhp_regs_write(m->hp, offset, data, len);
 }
 
-/* The methods of our AML, most of the time with sense. */
+/* Accesses of our AML, most of them sensible. */
 static void aml_step(Machine *m)
 {
     uint64_t vcpu = g_rand_int_range(m->rand, 0, N_VCPUS + 1);
@@ -189,7 +189,7 @@ static void call_step(Machine *m)
         m->running[vcpu] = false;
 }
 
-static void assert_sound(Machine *m)
+static void assert_invariants(Machine *m)
 {
     const Slots *slots = &m->hp->slots;
     unsigned n_open = 0, n_running = 0, n_raised = 0;
@@ -198,20 +198,20 @@ static void assert_sound(Machine *m)
         const Slot *slot = &slots->table[i];
         uint64_t bit = 1ULL << (i % 64);
 
-        /* The byte and the bitmaps say the same. */
+        /* The status byte and the bitmaps agree. */
         assert_int_equal(!(slot->status & SLOT_ENABLED), !(slots->enabled[i / 64] & bit));
         assert_int_equal(!(slot->status & SLOT_INSERT), !(slots->insert[i / 64] & bit));
         assert_int_equal(!(slot->status & SLOT_REMOVE), !(slots->remove[i / 64] & bit));
         assert_int_equal(!(slot->status & SLOT_FW_REMOVE), !(slots->fw_remove[i / 64] & bit));
-        /* Insert is never visible without enabled, remove neither. */
+        /* Neither insert nor remove is visible without enabled. */
         assert_true(slot->status & SLOT_ENABLED || slot->status == 0);
-        /* Who is enabled for good stays so, and is never asked to go. */
+        /* A vCPU that is enabled permanently stays so, and gets no Eject Request. */
         if (i < N_ENABLED)
             assert_int_equal(slot->status, SLOT_ENABLED);
-        /* Who is off has no thread; who runs was enabled when it was turned on. */
+        /* A vCPU that is off has no thread. One that runs was enabled when it was turned on. */
         assert_int_equal(slot->power == VCPUHP_POWER_ON, m->running[i]);
         assert_int_equal(slot->power == VCPUHP_POWER_ON_PENDING, m->starting[i]);
-        /* Disabled and not off: it is on its way out. */
+        /* Disabled, but not off: it is being removed. */
         assert_int_equal(slot->leaving,
                          !(slot->status & SLOT_ENABLED) && slot->power != VCPUHP_POWER_OFF);
         n_running += slot->power != VCPUHP_POWER_OFF;
@@ -259,9 +259,9 @@ static void run_seed(uint32_t seed)
             machine_step(&m);
         }
         if (i % 16 == 0)
-            assert_sound(&m);
+            assert_invariants(&m);
     }
-    /* That the test got anywhere. */
+    /* The steps above do cause requests to end. */
     assert_true(m.n_ended > 100);
     vcpuhp_free(m.hp);
     g_hash_table_unref(m.open);

@@ -91,7 +91,7 @@ static void every_possible_vcpu_has_a_gicc_of_82_bytes_in_slot_order(void **stat
     }
 }
 
-static void vcpus_enabled_for_good_are_enabled_the_others_online_capable(void **state)
+static void vcpus_enabled_permanently_are_enabled_the_others_online_capable(void **state)
 {
     VcpuhpConfig config = default_config(6, 3);
     g_autoptr(GBytes) fixed = madt_of(&config);
@@ -247,7 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fixed_part_is_zero),
         cmocka_unit_test(every_possible_vcpu_has_a_gicc_of_82_bytes_in_slot_order),
-        cmocka_unit_test(vcpus_enabled_for_good_are_enabled_the_others_online_capable),
+        cmocka_unit_test(vcpus_enabled_permanently_are_enabled_the_others_online_capable),
         cmocka_unit_test(mpidrs_are_the_affinity_fields_alone),
         cmocka_unit_test(the_pmu_interrupt_is_that_of_the_config_in_every_gicc),
         cmocka_unit_test(giccs_of_gicv3_name_no_address),

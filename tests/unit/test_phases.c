@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every public function in every phase of a machine, with vCPU numbers that do not exist: each has
- * its documented answer, and none breaks anything (with sanitizers, not even unseen).
+ * its documented answer, and sanitizers see no undefined behaviour.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,7 +158,7 @@ static void call_what_always_works(Fixture *f)
         assert_int_equal(wide[i], 0);
 }
 
-/* What depends on the phase, the state afterwards being as before. */
+/* Calls whose answer depends on the phase. They leave the state as it was. */
 static void call_out_of_order(Fixture *f)
 {
     uint64_t x[4] = {0x80000000};

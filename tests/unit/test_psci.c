@@ -9,8 +9,8 @@
 
 #define SMC32 0x84000000u
 #define SMC64 0xc4000000u
-/* What SMCCC has a callee ignore: above the function id, and above the arguments of 32-bit
- * calls and those of type uint32. */
+/* Bits that a callee must ignore (SMCCC): above the function id, above the arguments of 32-bit
+ * calls and above those of type uint32. */
 #define JUNK 0xa5a5a5a500000000u
 
 #define VERSION             0x00
@@ -31,7 +31,7 @@
 #define ENTRY   0x40080000u
 #define CONTEXT 0x12345678u
 
-/* A vCPU in each state, its number being its MPIDR. */
+/* A vCPU in each state. Its number is its MPIDR. */
 enum {
     VCPU_CALLER,
     VCPU_OFF,
@@ -197,7 +197,7 @@ static void cpu_on_of_an_unknown_mpidr_is_invalid_parameters(void **state)
     Fixture *f = *state;
 
     assert_refused(f, MPIDR_UNKNOWN, ENTRY, PSCI_INVALID_PARAMETERS);
-    /* MPIDR_EL1 as the vCPU reads it has bit 31 set, which is no affinity. */
+    /* MPIDR_EL1 as the vCPU reads it has bit 31 set, which is not an affinity field. */
     assert_refused(f, 1u << 31 | VCPU_OFF, ENTRY, PSCI_INVALID_PARAMETERS);
     /* The upper half of a 64-bit call's affinity counts. */
     assert_answers(f, call64(f, CPU_ON, 1ULL << 32 | VCPU_OFF, ENTRY, CONTEXT),
@@ -273,7 +273,7 @@ static void cpu_on_of_an_unknown_mpidr_while_stopping_is_invalid_parameters(void
     assert_refused(f, MPIDR_UNKNOWN, ENTRY, PSCI_INVALID_PARAMETERS);
 }
 
-static void cpu_on_hands_over_address_context_and_endianness(void **state)
+static void cpu_on_passes_address_context_and_endianness(void **state)
 {
     Fixture *f = *state;
     const Entry *entry = &f->slots.table[VCPU_OFF].entry;
@@ -292,7 +292,7 @@ static void cpu_on_hands_over_address_context_and_endianness(void **state)
     assert_true(entry->big_endian);
 }
 
-static void cpu_on_that_no_sound_guest_makes_is_told_with_its_caller(void **state)
+static void cpu_on_that_no_correct_guest_makes_is_reported_with_its_caller(void **state)
 {
     Fixture *f = *state;
 
@@ -414,7 +414,7 @@ static void affinity_info_of_a_group_ignores_the_lower_fields(void **state)
     assert_both_answer(f, AFFINITY_INFO, 0x100ff, 1, 0);
     assert_both_answer(f, AFFINITY_INFO, 0x1ffff, 2, 0);
     assert_both_answer(f, AFFINITY_INFO, 0xffffff, 3, 0);
-    /* But no lower field than the level. */
+    /* Fields from the level up count. */
     assert_both_answer(f, AFFINITY_INFO, 0x100ff, 0, PSCI_INVALID_PARAMETERS);
     assert_both_answer(f, AFFINITY_INFO, 0x1ff00, 1, PSCI_INVALID_PARAMETERS);
     fixture_free(f);
@@ -538,7 +538,7 @@ static void migrate_info_up_cpu_is_not_supported(void **state)
     assert_unsupported(*state, MIGRATE_INFO_UP_CPU);
 }
 
-/* What the vCPU would read if it were resumed all the same. */
+/* What the vCPU would read if it were resumed nevertheless. */
 static void assert_never_returns(Fixture *f, int64_t answer, VcpuhpPsciAction action)
 {
     assert_int_equal(f->action, action);
@@ -701,7 +701,7 @@ static void features_of_anything_else_is_not_supported(void **state)
         assert_int_equal(features_of(*state, ids[i]), PSCI_NOT_SUPPORTED);
 }
 
-/* PSCI_FEATURES and the functions themselves can't disagree. */
+/* For every id of PSCI's ranges. */
 static void features_agrees_with_what_calls_answer(void **state)
 {
     (void)state;
@@ -712,7 +712,7 @@ static void features_agrees_with_what_calls_answer(void **state)
 
         set_up((void **)&f);
         has = features_of(f, id) != PSCI_NOT_SUPPORTED;
-        /* An argument that no function answers by NOT_SUPPORTED, FEATURES included. */
+        /* With this argument no implemented function, FEATURES included, is NOT_SUPPORTED. */
         assert_int_equal(call(f, id, 0x80000000, 0, 0) != PSCI_NOT_SUPPORTED, has);
         fixture_free(f);
     }
@@ -782,7 +782,7 @@ static void no_id_powers_on_a_disabled_vcpu(void **state)
     slots_off(&f->slots, VCPU_LEAVING, &f->fx);
     for (uint32_t i = 0; i < 2 * 0x10000; i++) {
         uint32_t id = (i < 0x10000 ? SMC32 : SMC64) | i % 0x10000;
-        /* Beyond PSCI's own ids one try tells as much as many. */
+        /* Outside PSCI's own ids one attempt is enough. */
         uint32_t tries = i % 0x10000 < 0x20 ? 2000 : 1;
 
         while (tries--) {
@@ -825,8 +825,8 @@ int main(void)
         TEST(cpu_on_of_an_on_vcpu_while_stopping_is_already_on),
         TEST(cpu_on_of_a_disabled_vcpu_while_stopping_is_denied),
         TEST(cpu_on_of_an_unknown_mpidr_while_stopping_is_invalid_parameters),
-        TEST(cpu_on_hands_over_address_context_and_endianness),
-        TEST(cpu_on_that_no_sound_guest_makes_is_told_with_its_caller),
+        TEST(cpu_on_passes_address_context_and_endianness),
+        TEST(cpu_on_that_no_correct_guest_makes_is_reported_with_its_caller),
         TEST(cpu_off_parks),
         TEST(cpu_off_has_no_64_bit_call),
         TEST(affinity_info_of_an_off_vcpu_is_off),

@@ -10,7 +10,7 @@
 
 #define N 6
 
-/* Six vCPUs: 0 enabled for good, 1 enabled and removable, the others disabled. */
+/* Six vCPUs: 0 enabled permanently, 1 enabled and removable, the others disabled. */
 typedef struct Fixture {
     Config config;
     Slots slots;
@@ -240,7 +240,7 @@ static void r3_an_access_acts_on_the_register_at_its_offset_alone(void **state)
 
     plug(f, 2);
     w32(f, 0x0, 2);
-    /* wide: a dword at the status byte doesn't reach the command behind it */
+    /* wide: a dword at the status byte does not reach the command after it */
     w8(f, 0x5, 3);
     assert_int_equal(r32(f, 0x4), 0x03);
     w32(f, 0x4, 0x0100);
@@ -413,7 +413,7 @@ static void r11_insert_is_never_without_enabled(void **state)
     assert_int_equal(status_of(f, 2), 0x00);
 }
 
-static void r12_control_bits_clear_insert_clear_remove_eject_hand_over(void **state)
+static void r12_control_bits_clear_insert_clear_remove_eject_firmware_remove(void **state)
 {
     Fixture *f = *state;
 
@@ -480,7 +480,7 @@ static void r15_eject_clears_all_of_the_slots_bits(void **state)
     assert_int_equal(f->slots.n_raised, 0);
 }
 
-static void r16_vcpus_enabled_for_good_take_no_eject_and_no_hand_over(void **state)
+static void r16_vcpus_enabled_permanently_ignore_eject_and_firmware_remove(void **state)
 {
     Fixture *f = *state;
 
@@ -494,7 +494,7 @@ static void r16_vcpus_enabled_for_good_take_no_eject_and_no_hand_over(void **sta
     assert_int_equal(f->slots.errors, 3);
 }
 
-static void r17_hand_over_of_a_disabled_vcpu_is_ignored(void **state)
+static void r17_firmware_remove_of_a_disabled_vcpu_is_ignored(void **state)
 {
     Fixture *f = *state;
 
@@ -547,7 +547,7 @@ static void r20_command_0_finds_the_next_event_from_the_selector_on_and_around(v
     w8(f, 0x4, 0x02);
     w32(f, 0x0, 2);
     w8(f, 0x5, 0);
-    assert_int_equal(r32(f, 0x8), 2); /* none: it stays */
+    assert_int_equal(r32(f, 0x8), 2); /* none: no change */
 }
 
 static void r20_command_0_finds_firmware_removes(void **state)
@@ -686,7 +686,7 @@ static void r28_event_takes_up_to_four_events(void **state)
     assert_int_equal(status_of(f, 1), 0x01);
 }
 
-static void r29_event_hands_out_inserts_before_removes(void **state)
+static void r29_event_takes_inserts_before_removes(void **state)
 {
     Fixture *f = *state;
 
@@ -780,7 +780,7 @@ static void r36_slots_that_do_not_exist_are_a_guest_error(void **state)
     assert_null(event_of(f, VCPUHP_EVENT_OST));
     w64(f, 0x20, 0xffff);
     w64(f, 0x28, N);
-    w64(f, 0x28, 1ULL << 32 | 1); /* the whole of the 64 bits is the slot */
+    w64(f, 0x28, 1ULL << 32 | 1); /* all 64 bits are the slot's number */
     w64(f, 0x28, ~0ULL);
     assert_int_equal(status_of(f, 1), 0x01);
     assert_int_equal(f->slots.errors, 5);
@@ -855,7 +855,7 @@ static void r39_both_sides_act_on_the_same_slots(void **state)
     assert_int_equal(r64(f, 0x18), 0xc003);
     assert_int_equal(status_of(f, 3), 0x01);
     w8(f, 0x5, 0);
-    assert_int_equal(r32(f, 0x8), 3); /* nothing pending: unmoved */
+    assert_int_equal(r32(f, 0x8), 3); /* nothing pending: no change */
     w32(f, 0x0, 2);
     w8(f, 0x4, 0x08);
     assert_int_equal(r64(f, 0x40), 0x0b);
@@ -944,7 +944,7 @@ static void ovmf_a_counts_possible_and_enabled_cpus(void **state)
     plug(f, 4);
     w8(f, 0x5, 3); /* whatever ran before */
     w32(f, 0x0, 7);
-    w32(f, 0x0, 0); /* the switch to modern mode, of which there is no other */
+    w32(f, 0x0, 0); /* the switch to modern mode, which is the only mode here */
     w32(f, 0x0, 0);
     w8(f, 0x5, 0);
     assert_int_equal(r32(f, 0x0), 0);
@@ -988,7 +988,7 @@ static uint32_t ovmf_collect(Fixture *f, uint64_t ids[N])
             break;
         status = r8(f, 0x4);
         if (status & 0x02) {
-            assert_int_equal(status & 0x11, 0x01); /* else a protocol error */
+            assert_int_equal(status & 0x11, 0x01); /* OVMF stops the machine otherwise */
         } else if (status & 0x10) {
             assert_int_equal(status & 0x01, 0x01);
         } else if (!(status & 0x04)) {
@@ -1019,7 +1019,7 @@ static void ovmf_c_collects_pending_cpus(void **state)
         assert_int_equal(ids[1], (uint32_t)mpidr(3));
         assert_int_equal(ids[2], (uint32_t)mpidr(5));
     }
-    /* an unplug request alone is not the firmware's business */
+    /* an unplug request alone does not concern the firmware */
     w32(f, 0x0, 1);
     w8(f, 0x4, 0x08);
     w32(f, 0x0, 3);
@@ -1030,7 +1030,7 @@ static void ovmf_c_collects_pending_cpus(void **state)
     assert_no_guest_error(f);
 }
 
-static void ovmf_d_ejects_what_was_handed_over(void **state)
+static void ovmf_d_ejects_what_ospm_left_to_it(void **state)
 {
     Fixture *f = *state;
 
@@ -1181,12 +1181,12 @@ int main(void)
         RULE(r9_status_shows_enabled_insert_remove_and_firmware_remove),
         RULE(r10_reading_clears_nothing),
         RULE(r11_insert_is_never_without_enabled),
-        RULE(r12_control_bits_clear_insert_clear_remove_eject_hand_over),
+        RULE(r12_control_bits_clear_insert_clear_remove_eject_firmware_remove),
         RULE(r13_of_several_control_bits_the_lowest_acts_alone),
         RULE(r14_eject_needs_no_request_and_may_come_twice),
         RULE(r15_eject_clears_all_of_the_slots_bits),
-        RULE(r16_vcpus_enabled_for_good_take_no_eject_and_no_hand_over),
-        RULE(r17_hand_over_of_a_disabled_vcpu_is_ignored),
+        RULE(r16_vcpus_enabled_permanently_ignore_eject_and_firmware_remove),
+        RULE(r17_firmware_remove_of_a_disabled_vcpu_is_ignored),
         RULE(r18_unknown_commands_leave_the_old_one),
         RULE(r19_the_command_outlives_the_selector),
         RULE(r20_command_0_finds_the_next_event_from_the_selector_on_and_around),
@@ -1199,7 +1199,7 @@ int main(void)
         RULE(r26_the_line_is_high_while_an_insert_or_remove_bit_is_set),
         RULE(r27_ident_has_version_slots_and_signature),
         RULE(r28_event_takes_up_to_four_events),
-        RULE(r29_event_hands_out_inserts_before_removes),
+        RULE(r29_event_takes_inserts_before_removes),
         RULE(r30_insert_and_remove_of_one_slot_share_a_lane),
         RULE(r31_event_ignores_firmware_removes),
         RULE(r32_narrower_reads_of_event_take_nothing),
@@ -1217,7 +1217,7 @@ int main(void)
         RULE(ovmf_a_counts_possible_and_enabled_cpus),
         RULE(ovmf_b_finds_the_block),
         RULE(ovmf_c_collects_pending_cpus),
-        RULE(ovmf_d_ejects_what_was_handed_over),
+        RULE(ovmf_d_ejects_what_ospm_left_to_it),
         RULE(qemu_aml_status_eject_and_ost),
         RULE(qemu_aml_scan_notifies_each_event_once),
         RULE(spec_finds_a_cpu_with_pending_events),

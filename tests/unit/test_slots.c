@@ -10,7 +10,7 @@
 #define RETRY_US (30000 * 1000)
 #define EJECT_US (30000 * 1000)
 
-/* Four vCPUs: 0 enabled for good, 1 enabled and removable, 2 and 3 disabled. */
+/* Four vCPUs: 0 enabled permanently, 1 enabled and removable, 2 and 3 disabled. */
 typedef struct Fixture {
     Config config;
     Slots slots;
@@ -407,7 +407,7 @@ static void unplug_of_vcpu_0_fails(void **state)
     assert_unplug_fails(*state, 0, VCPUHP_ERROR_FIXED);
 }
 
-static void unplug_of_a_vcpu_enabled_for_good_fails(void **state)
+static void unplug_of_a_vcpu_enabled_permanently_fails(void **state)
 {
     Fixture *f = *state;
 
@@ -492,7 +492,7 @@ static void insert_and_remove_pending_are_taken_together(void **state)
     assert_int_equal(f->slots.n_raised, 0);
 }
 
-static void inserts_are_handed_out_before_removes(void **state)
+static void inserts_are_taken_before_removes(void **state)
 {
     Fixture *f = *state;
 
@@ -506,7 +506,7 @@ static void inserts_are_handed_out_before_removes(void **state)
 
 /* --- _EJ0 --- */
 
-static void ej0_of_a_fixed_vcpu_is_ignored_and_told(void **state)
+static void ej0_of_a_fixed_vcpu_is_ignored_and_reported(void **state)
 {
     Fixture *f = *state;
 
@@ -619,6 +619,20 @@ static void cancel_of_a_held_plug_works(void **state)
     assert_int_equal(status(f, 1), 0);
 }
 
+static void unplug_can_be_cancelled_after_enabled_was_read(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    run(f, 2);
+    unplug(f, 2);
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+    effects_init(&f->fx);
+    slots_read_enabled(&f->slots, 0, &f->fx);
+    assert_true(slots_cancel(&f->slots, f->id, &f->fx, NULL));
+    assert_int_equal(status(f, 2), SLOT_ENABLED | SLOT_INSERT);
+}
+
 static void cancel_of_no_request_fails(void **state)
 {
     Fixture *f = *state;
@@ -692,7 +706,7 @@ static void timeout_of_a_seen_request_leaves_the_policy(void **state)
     assert_int_equal(status(f, 1), SLOT_ENABLED);
 }
 
-static void many_timeouts_at_once_are_all_told(void **state)
+static void many_timeouts_at_once_are_all_reported(void **state)
 {
     Fixture *f;
     VcpuhpConfig from;
@@ -775,29 +789,29 @@ static void cpu_on_asks_policy_before_state(void **state)
     assert_int_equal(on(f, 1), ON_DENIED);
 }
 
-static void denials_are_told_ever_more_rarely(void **state)
+static void denials_are_reported_at_powers_of_two(void **state)
 {
     Fixture *f = *state;
-    int told = 0;
+    int reported = 0;
 
     for (int i = 0; i < 1000; i++) {
         on(f, 2);
-        told += f->fx.n_events;
+        reported += f->fx.n_events;
     }
-    assert_int_equal(told, 10);
+    assert_int_equal(reported, 10);
 }
 
-static void guest_errors_are_told_ever_more_rarely(void **state)
+static void guest_errors_are_reported_at_powers_of_two(void **state)
 {
     Fixture *f = *state;
-    int told = 0;
+    int reported = 0;
 
     for (int i = 0; i < 1000; i++) {
         effects_init(&f->fx);
         slots_guest_error(&f->slots, i, "x", &f->fx);
-        told += f->fx.n_events;
+        reported += f->fx.n_events;
     }
-    assert_int_equal(told, 10);
+    assert_int_equal(reported, 10);
 }
 
 static void a_vcpu_ejected_before_it_entered_does_not_run(void **state)
@@ -813,7 +827,7 @@ static void a_vcpu_ejected_before_it_entered_does_not_run(void **state)
     assert_null(find_event(f, VCPUHP_EVENT_OFF));
 }
 
-static void stop_kicks_all_that_run_and_tells_when_the_last_parked(void **state)
+static void stop_kicks_all_that_run_and_reports_when_the_last_has_parked(void **state)
 {
     Fixture *f = *state;
 
@@ -829,7 +843,7 @@ static void stop_kicks_all_that_run_and_tells_when_the_last_parked(void **state)
     assert_int_equal(on(f, 1), ON_STOPPED);
 }
 
-static void stop_of_a_stopped_machine_tells_at_once(void **state)
+static void stop_of_a_stopped_machine_reports_at_once(void **state)
 {
     Fixture *f = *state;
 
@@ -1021,7 +1035,7 @@ static void request_in_progress_is_not_raised_again_by_time(void **state)
     assert_int_equal(status(f, 1), SLOT_ENABLED);
 }
 
-static void new_ospm_is_told_of_what_the_last_one_took(void **state)
+static void new_ospm_is_notified_of_what_the_previous_one_took(void **state)
 {
     Fixture *f = *state;
 
@@ -1355,6 +1369,34 @@ static void plug_until_on_in_place_of_an_unplug_waits_for_the_vcpu_too(void **st
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
 }
 
+static void plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    unplug(f, 1);
+    plug_until_on(f, 1, 0);
+    reset(f);
+    assert_false(slots_cancel(&f->slots, f->id, &f->fx, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_TOO_LATE));
+    unplug(f, 1);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT | SLOT_REMOVE);
+    assert_int_equal(query(f, 1).request, f->id);
+}
+
+static void plug_until_on_raises_no_insert_while_the_firmware_has_to_eject(void **state)
+{
+    Fixture *f = *state;
+
+    effects_init(&f->fx);
+    slots_fw_remove(&f->slots, 1, f->now, &f->fx);
+    unplug(f, 1);
+    plug_until_on(f, 1, 0);
+    assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_FW_REMOVE);
+    eject(f, 1);
+    assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+}
+
 static void unknown_flags_are_refused(void **state)
 {
     Fixture *f = *state;
@@ -1481,7 +1523,7 @@ int main(void)
         TEST(firmware_remove_takes_the_insert),
         TEST(insert_is_not_raised_while_the_firmware_has_to_eject),
         TEST(request_in_progress_is_not_raised_again_by_time),
-        TEST(new_ospm_is_told_of_what_the_last_one_took),
+        TEST(new_ospm_is_notified_of_what_the_previous_one_took),
         TEST(eject_of_a_forced_vcpu_holds_the_next_plug_until_it_is_closed),
         TEST(repeated_ejects_do_not_extend_the_hold),
         TEST(ost_of_an_eject_that_the_guest_began_answers_no_request),
@@ -1519,7 +1561,7 @@ int main(void)
         TEST(ost_success_without_ej0_proves_nothing),
         TEST(refusal_keeps_the_vcpu_and_can_be_retried),
         TEST(unplug_of_vcpu_0_fails),
-        TEST(unplug_of_a_vcpu_enabled_for_good_fails),
+        TEST(unplug_of_a_vcpu_enabled_permanently_fails),
         TEST(unplug_of_a_disabled_vcpu_fails),
         TEST(unplug_of_an_unknown_vcpu_fails),
         TEST(unplug_of_a_pending_vcpu_fails),
@@ -1528,8 +1570,8 @@ int main(void)
         TEST(a_plug_that_status_showed_is_not_undone),
         TEST(a_plug_that_the_bitmap_showed_is_not_undone),
         TEST(insert_and_remove_pending_are_taken_together),
-        TEST(inserts_are_handed_out_before_removes),
-        TEST(ej0_of_a_fixed_vcpu_is_ignored_and_told),
+        TEST(inserts_are_taken_before_removes),
+        TEST(ej0_of_a_fixed_vcpu_is_ignored_and_reported),
         TEST(ej0_is_idempotent),
         TEST(ej0_unasked_for_is_accepted),
         TEST(ej0_clears_a_pending_insert_and_refuses_the_plug),
@@ -1545,16 +1587,16 @@ int main(void)
         TEST(a_request_in_progress_is_not_raised_again),
         TEST(timeout_undoes_an_unseen_request),
         TEST(timeout_of_a_seen_request_leaves_the_policy),
-        TEST(many_timeouts_at_once_are_all_told),
+        TEST(many_timeouts_at_once_are_all_reported),
         TEST(force_parks_and_disables_without_consent),
         TEST(force_of_an_off_vcpu_is_done_at_once),
         TEST(force_of_a_fixed_or_disabled_vcpu_fails),
         TEST(cpu_on_asks_policy_before_state),
-        TEST(denials_are_told_ever_more_rarely),
-        TEST(guest_errors_are_told_ever_more_rarely),
+        TEST(denials_are_reported_at_powers_of_two),
+        TEST(guest_errors_are_reported_at_powers_of_two),
         TEST(a_vcpu_ejected_before_it_entered_does_not_run),
-        TEST(stop_kicks_all_that_run_and_tells_when_the_last_parked),
-        TEST(stop_of_a_stopped_machine_tells_at_once),
+        TEST(stop_kicks_all_that_run_and_reports_when_the_last_has_parked),
+        TEST(stop_of_a_stopped_machine_reports_at_once),
         TEST(reset_keeps_policy_and_unseen_requests),
         TEST(reset_raises_again_what_was_seen_but_not_carried_out),
         TEST(reset_closes_an_eject_and_lets_the_held_plug_go),
@@ -1571,6 +1613,9 @@ int main(void)
         TEST(plug_waits_for_an_eject_request_that_is_still_to_be_answered),
         TEST(plug_waits_no_longer_than_eject_timeout_ms_for_an_answer),
         TEST(eject_closed_in_progress_is_still_open),
+        TEST(plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset),
+        TEST(unplug_can_be_cancelled_after_enabled_was_read),
+        TEST(plug_until_on_raises_no_insert_while_the_firmware_has_to_eject),
         TEST(a_slot_takes_little_memory),
     };
 

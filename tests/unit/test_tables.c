@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What holds for every table and piece. */
+/* Rules for every table and part. */
 #include "table.h"
 
 #define N_PARTS (VCPUHP_ACPI_AML + 1)
@@ -158,7 +158,7 @@ static VcpuhpConfig with_all_levels(void)
     return config;
 }
 
-/* A guest migrates to, or reboots on, a host with another release: what it was given stays. */
+/* A guest may migrate to a host with another release, or reboot there: its tables stay the same. */
 static void bytes_are_those_of_the_first_release(void **state)
 {
     const struct {
