@@ -21,7 +21,7 @@ enum {
     EJECT_REQUEST = 3,
 };
 
-/* The most vCPUs in an innermost container: at a Device Check, Linux evaluates _STA of all in it. */
+/* The most vCPUs in an innermost container: Linux evaluates _STA of all of them at a plug. */
 #define GROUP 16
 
 /* --- The tree of processor containers --- */
