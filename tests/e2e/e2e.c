@@ -8,7 +8,7 @@
 
 static int boot(void **state)
 {
-    *state = guest_boot("hotplug", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    *state = guest_boot("hotplug", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
     return 0;
 }
 
@@ -183,7 +183,7 @@ static void the_guest_logs_no_error(void **state)
 
 static void requests_before_the_guest_is_up_are_pending_and_not_lost(void **state)
 {
-    Guest *guest = guest_start("early", "--vcpus 4 --enabled 1 --append vcpuhp.agent");
+    Guest *guest = guest_start("early", "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"");
 
     *state = guest;
     guest_wait_event(guest, "vCPU 0: on");
@@ -199,7 +199,7 @@ static void requests_before_the_guest_is_up_are_pending_and_not_lost(void **stat
 
 static void cold_plugged_and_fixed_stays(void **state)
 {
-    Guest *guest = guest_boot("fixed", "--vcpus 4 --enabled 2 --append vcpuhp.agent");
+    Guest *guest = guest_boot("fixed", "--vcpus 4 --enabled 2 --append \"quiet vcpuhp.agent\"");
 
     *state = guest;
     assert_masks(guest, "0-3", "0-1", "0-1");
@@ -211,8 +211,8 @@ static void cold_plugged_and_fixed_stays(void **state)
 
 static void cold_plugged_and_removable_goes(void **state)
 {
-    Guest *guest =
-        guest_boot("removable", "--vcpus 4 --enabled 2 --coldplug removable --append vcpuhp.agent");
+    Guest *guest = guest_boot(
+        "removable", "--vcpus 4 --enabled 2 --coldplug removable --append \"quiet vcpuhp.agent\"");
 
     *state = guest;
     assert_masks(guest, "0-3", "0-1", "0-1");
@@ -224,7 +224,8 @@ static void cold_plugged_and_removable_goes(void **state)
 static void caches_are_shared_as_the_config_says(void **state)
 {
     Guest *guest = guest_boot(
-        "caches", "--vcpus 4 --enabled 1 --topology 2,1,2,1 --caches --append vcpuhp.agent");
+        "caches",
+        "--vcpus 4 --enabled 1 --topology 2,1,2,1 --caches --append \"quiet vcpuhp.agent\"");
 
     *state = guest;
     plug(guest, 1);
