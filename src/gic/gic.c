@@ -10,9 +10,6 @@
 #include "error.h"
 #include "ioctl.h"
 
-/* KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION: Documentation/virt/kvm/devices/arm-vgic-v3.rst */
-#define REGION_COUNT_SHIFT 52
-
 void gic_setup(Gic *gic, const Config *config, int vm_fd, int fd, int its_fd)
 {
     *gic = (Gic){.config = config, .vm_fd = vm_fd, .fd = fd, .its_fd = its_fd, .lent = fd >= 0};

@@ -3,10 +3,13 @@
  * KVM's in-kernel interrupt controller, as the config describes it: GICv3 with or without an ITS,
  * or GICv2. The library creates it, or the VMM lends it.
  */
-#ifndef VCPUHP_GIC_GIC_H
-#define VCPUHP_GIC_GIC_H
+#ifndef VCPUHP_SRC_GIC_GIC_H
+#define VCPUHP_SRC_GIC_GIC_H
 
 #include "config.h"
+
+/* KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION: Documentation/virt/kvm/devices/arm-vgic-v3.rst */
+#define REGION_COUNT_SHIFT 52
 
 typedef struct Gic {
     const Config *config;

@@ -13,10 +13,8 @@
 #include "error.h"
 #include "ioctl.h"
 
-/* KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION: Documentation/virt/kvm/devices/arm-vgic-v3.rst */
-#define REGION_COUNT_SHIFT 52
-#define REGION_BASE        0x000fffffffff0000ULL
-#define NO_ADDRESS         UINT64_MAX
+#define REGION_BASE 0x000fffffffff0000ULL
+#define NO_ADDRESS  UINT64_MAX
 
 static int get_attr(int fd, uint32_t group, uint64_t attr, void *ret_value)
 {

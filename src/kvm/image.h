@@ -4,8 +4,8 @@
  * hosts without FEAT_S2FWB, KVM_ARM_VCPU_INIT of a vCPU that has run unmaps the memory of the whole
  * machine, and every vCPU must fault it in again (docs/kvm.md).
  */
-#ifndef VCPUHP_KVM_IMAGE_H
-#define VCPUHP_KVM_IMAGE_H
+#ifndef VCPUHP_SRC_KVM_IMAGE_H
+#define VCPUHP_SRC_KVM_IMAGE_H
 
 #include <glib.h>
 #include <linux/kvm.h>

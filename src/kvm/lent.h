@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* vCPUs that the VMM created: compared with the config before anything is changed. */
-#ifndef VCPUHP_KVM_LENT_H
-#define VCPUHP_KVM_LENT_H
+#ifndef VCPUHP_SRC_KVM_LENT_H
+#define VCPUHP_SRC_KVM_LENT_H
 
 #include "kvm/kvm.h"
 

@@ -41,7 +41,8 @@ static bool probe_capabilities(const Kvm *kvm, GError **error)
         {KVM_CAP_ARM_PMU_V3, 1u << KVM_ARM_VCPU_PMU_V3,
          "a PMU for guests (KVM_CAP_ARM_PMU_V3), but pmu_irq is not 0"},
     };
-    uint32_t features = kvm->init.features[0];
+    /* Lent vCPUs exist, so the host has what they need. */
+    uint32_t features = kvm->lent ? 0 : kvm->init.features[0];
 
     for (gsize i = 0; i < G_N_ELEMENTS(needs); i++)
         if ((!needs[i].features || features & needs[i].features) &&

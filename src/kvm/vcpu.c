@@ -22,8 +22,8 @@ bool kvm_vcpu_set_mp_state(const Kvm *kvm, uint32_t vcpu, uint32_t state, const 
 }
 
 /*
- * KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. Linux 6.4
- * to 6.9 reset MPIDR_EL1 each time, later ones keep it.
+ * KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. Linux
+ * 6.4 to 6.9 reset MPIDR_EL1 each time, later ones keep it.
  */
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
 {
@@ -65,7 +65,7 @@ static void clear_run(struct kvm_run *run)
     run->exit_reason = KVM_EXIT_UNKNOWN;
 }
 
-/* The host does what the guest asked for, but at a price, about which no caller can be told. */
+/* The vCPU is powered on all the same, but every such power-on may slow the whole guest down. */
 static void report_fallback(Kvm *kvm, uint32_t vcpu, const GError *why)
 {
     g_autoptr(GError) error = NULL;
@@ -73,8 +73,8 @@ static void report_fallback(Kvm *kvm, uint32_t vcpu, const GError *why)
     if (!g_atomic_int_compare_and_exchange(&kvm->fallback_reported, 0, 1))
         return;
     refuse(&error, VCPUHP_ERROR_KVM,
-           "%s; KVM_ARM_VCPU_INIT is used instead from now on, which unmaps the guest's memory if "
-           "the host lacks FEAT_S2FWB",
+           "%s; KVM_ARM_VCPU_INIT is used instead, which unmaps the guest's memory if the host "
+           "lacks FEAT_S2FWB (reported once)",
            why->message);
     context_host_error(kvm->hp, vcpu, error);
 }
@@ -136,7 +136,7 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
 
 /*
  * Nobody runs a vCPU that is off. It is stopped for KVM, too, so that a KVM_RUN by mistake does not
- * run it, and that KVM and whoever looks into it count it as off. This can fail only in a VM that
+ * run it, and that KVM, debuggers and statistics count it as off. This can fail only in a VM that
  * is dead, where KVM_RUN fails as well.
  */
 void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked)

@@ -206,6 +206,13 @@ static void turn_on(Fixture *f, uint32_t vcpu)
     assert_non_null(vcpuhp_kvm_enter(f->hp, vcpu));
 }
 
+static void park_by_force(Fixture *f)
+{
+    assert_true(vcpuhp_force(f->hp, 1, NULL));
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_true(vcpuhp_plug(f->hp, 1, 0, 0, NULL, NULL));
+}
+
 static VcpuhpPower power_of(Fixture *f, uint32_t vcpu)
 {
     VcpuhpVcpuInfo info = {.size = sizeof(info)};
@@ -652,6 +659,25 @@ static void no_exit_is_served_for_a_vcpu_that_is_not_on(void **state)
     assert_int_equal(power_of(f, 0), VCPUHP_POWER_ON);
 }
 
+static void no_exit_is_served_after_a_vcpu_has_parked(void **state)
+{
+    VcpuhpCounters before = {.size = sizeof(before)}, after = before;
+    Fixture *f = *state;
+    int n_calls;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    turn_on(f, 1);
+    fake_guest_mmio(1, f->config.regs_base + 4, 1, true, 0);
+    assert_int_equal(run_vcpu(f, 1), VCPUHP_KVM_EXIT_RESUME);
+    park_by_force(f);
+    n_calls = fake.n_calls;
+    vcpuhp_counters(f->hp, &before, NULL);
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, 0), VCPUHP_KVM_EXIT_PARK);
+    vcpuhp_counters(f->hp, &after, NULL);
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_int_equal(fake.n_calls, n_calls);
+}
+
 /* --- A vCPU's life --- */
 
 static void a_vcpu_is_mapped_at_its_first_power_on_and_stays_mapped(void **state)
@@ -861,13 +887,6 @@ static void the_first_such_reset_is_reported(void **state)
     live(f);
     assert_null(f->host_error);
     assert_int_equal(fake.vcpus[1].n_inits, 3);
-}
-
-static void park_by_force(Fixture *f)
-{
-    assert_true(vcpuhp_force(f->hp, 1, NULL));
-    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, EINTR), VCPUHP_KVM_EXIT_PARK);
-    assert_true(vcpuhp_plug(f->hp, 1, 0, 0, NULL, NULL));
 }
 
 /* User space cannot clear the active bit of an interrupt that the hardware also has. */
@@ -1631,6 +1650,7 @@ int main(void)
         BOTH(without_setup_there_are_no_fds),
         OWN(before_setup_no_vcpu_enters_and_no_exit_is_served),
         BOTH(no_exit_is_served_for_a_vcpu_that_is_not_on),
+        BOTH(no_exit_is_served_after_a_vcpu_has_parked),
         OWN(a_vcpu_is_mapped_at_its_first_power_on_and_stays_mapped),
         BOTH(cpu_on_sets_the_entry_state),
         BOTH(a_big_endian_caller_hands_its_endianness_on),

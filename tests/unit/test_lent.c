@@ -339,6 +339,16 @@ static void an_init_with_a_feature_that_the_vcpus_lack_is_refused(void **state)
     assert_refused(f, "with KVM_ARM_VCPU_SVE, but the vCPUs of vcpu_fds lack it");
 }
 
+static void an_init_with_a_feature_that_the_host_lacks_is_refused_alike(void **state)
+{
+    Fixture *f = *state;
+
+    fake.host.sve = false;
+    lend(f);
+    f->vmm.vcpu_init.features[0] |= 1u << KVM_ARM_VCPU_SVE;
+    assert_refused(f, "with KVM_ARM_VCPU_SVE, but the vCPUs of vcpu_fds lack it");
+}
+
 static void vcpus_without_the_pmu_of_the_config_are_refused(void **state)
 {
     Fixture *f = *state;
@@ -440,6 +450,7 @@ int main(void)
         TEST(an_init_without_psci_is_refused),
         TEST(an_init_with_other_features_than_the_vcpus_is_refused),
         TEST(an_init_with_a_feature_that_the_vcpus_lack_is_refused),
+        TEST(an_init_with_a_feature_that_the_host_lacks_is_refused_alike),
         TEST(vcpus_without_the_pmu_of_the_config_are_refused),
         TEST(vcpus_with_a_pmu_that_the_config_lacks_are_refused),
         TEST(a_pmu_with_another_interrupt_is_refused),
