@@ -221,7 +221,7 @@ int power_off(void **state)
     Guest *guest = *state;
     int status;
 
-    if (!guest) /* There is none if the set-up failed or a test has ended it. */
+    if (!guest) /* The set-up has failed. */
         return 0;
     guest_send(guest, "poweroff -f");
     status = guest_wait_exit(guest);
