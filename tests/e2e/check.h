@@ -44,7 +44,7 @@ void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
-/* A test's tear-down: kill the guest, if there is one. */
+/* A tear-down: kill the guest, if it still runs. */
 int drop_guest(void **state);
 /* A group's tear-down: power the guest off. minivmm ends with status 0. */
 int power_off(void **state);
