@@ -257,24 +257,40 @@ static bool explore(const Setup *setup, uint32_t limit, uint64_t *states, uint64
 
 #define RISKY (FORCE | KEXEC)
 
-static const Setup setups[] = {
+/* A small exploration of each kind, and large ones. */
+static const Setup quick[] = {
+    {"hostile-1", 2, RETRY_MS, 1, 0, FORCE | STOPS, NULL},
+    {"linux-1", 2, RETRY_MS, 2, 2, TIMEOUTS | ROOT | RISKY, &own_aml},
+    {"linux-1-no-retry", 2, 0, 2, 2, ROOT | STOPS | STUCK, &own_aml},
+    {"linux-1-block", 2, RETRY_MS, 2, 2, TIMEOUTS | ROOT | FORCE, &block_aml},
+    {"linux-1-block-no-retry", 2, 0, 2, 2, ROOT | STOPS | STUCK, &block_aml},
+};
+
+static const Setup large[] = {
     {"hostile-1", 2, RETRY_MS, 2, 0, TIMEOUTS | FORCE | STOPS, NULL},
     {"hostile-1-block", 2, RETRY_MS, 1, 0, RAW | FORCE, NULL},
     {"linux-1", 2, RETRY_MS, 3, 3, TIMEOUTS | ROOT | STOPS | RISKY, &own_aml},
     {"linux-1-no-retry", 2, 0, 3, 3, ROOT | STOPS | STUCK, &own_aml},
-    {"linux-1-block", 2, RETRY_MS, 3, 3, TIMEOUTS | ROOT | STOPS | RISKY, &block_aml},
+    {"linux-1-block", 2, RETRY_MS, 2, 3, TIMEOUTS | ROOT | STOPS | RISKY, &block_aml},
     {"linux-1-block-no-retry", 2, 0, 3, 3, ROOT | STOPS | STUCK, &block_aml},
+    {"hostile-2", 3, RETRY_MS, 1, 0, 0, NULL},
+    {"linux-2", 3, RETRY_MS, 1, 2, ROOT, &own_aml},
+    {"linux-2-no-retry", 3, 0, 1, 2, STUCK, &own_aml},
+    {"linux-2-block", 3, RETRY_MS, 1, 2, ROOT, &block_aml},
 };
 
+/* model [all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these */
 int main(int argc, char **argv)
 {
-    const char *only = argc > 1 ? argv[1] : NULL;
+    const Setup *setups = argc > 1 ? large : quick;
+    unsigned n = argc > 1 ? G_N_ELEMENTS(large) : G_N_ELEMENTS(quick);
+    bool all = argc < 2 || strcmp(argv[1], "all") == 0;
     uint32_t limit = argc > 2 ? atoi(argv[2]) : 0;
     uint64_t states = 0, calls = 0;
     bool ok = true;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(setups); i++)
-        if (!only || strcmp(only, setups[i].name) == 0)
+    for (unsigned i = 0; i < n; i++)
+        if (all || strcmp(argv[1], setups[i].name) == 0)
             ok &= explore(&setups[i], limit, &states, &calls);
     printf("%" G_GUINT64_FORMAT " states, %" G_GUINT64_FORMAT " calls\n", states, calls);
     return ok ? 0 : 1;
