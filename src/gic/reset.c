@@ -132,12 +132,10 @@ static bool reset_v3_distributor(const Gic *gic, GError **error)
            set_words(gic, group, GICD_IROUTER + N_PRIVATE * 8, n_spis, 8, 0, error);
 }
 
-/* How KVM addresses a vCPU's registers: Aff3 … Aff0 in one word. */
+/* How KVM addresses a vCPU's registers. There is no Aff3: vcpuhp_kvm_setup() refuses it. */
 static uint64_t v3_frame(const Gic *gic, uint32_t vcpu)
 {
-    uint64_t mpidr = gic->config->mpidrs[vcpu];
-
-    return (mpidr >> 32 << 24 | (mpidr & 0xffffff)) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+    return gic->config->mpidrs[vcpu] << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
 }
 
 /* LPIs go first: the tables' addresses can't be changed while they are enabled. */

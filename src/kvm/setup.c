@@ -4,6 +4,7 @@
  * that a vCPU will ever need, for all of them, in the one order that KVM accepts (docs/kvm.md).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/psci.h>
 #include <sys/ioctl.h>
 
@@ -12,6 +13,27 @@
 #include "kvm/kvm.h"
 #include "kvm/lent.h"
 #include "sized.h"
+
+/* The highest that an SGI without range selector addresses. */
+#define MAX_AFF0 15
+
+/* KVM's GICR_TYPER has no Aff3, and its ICC_SGI1R_EL1 ignores RS, the range selector (IHI 0069H). */
+static bool check_mpidrs(const Config *config, GError **error)
+{
+    for (uint32_t i = 0; config->gic.version == 3 && i < config->n_vcpus; i++) {
+        uint64_t mpidr = config->mpidrs[i];
+
+        if (mpidr >> 32)
+            return refuse(error, VCPUHP_ERROR_INVALID,
+                          "mpidrs[%u] is 0x%" PRIx64 ", but KVM's GICv3 serves Aff3 = 0 only", i,
+                          mpidr);
+        if ((mpidr & 0xff) > MAX_AFF0)
+            return refuse(error, VCPUHP_ERROR_INVALID,
+                          "mpidrs[%u] is 0x%" PRIx64 ", but KVM's GICv3 serves Aff0 = 0 … %u only",
+                          i, mpidr, MAX_AFF0);
+    }
+    return true;
+}
 
 static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
 {
@@ -24,7 +46,8 @@ static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError
         return refuse(error, VCPUHP_ERROR_INVALID,
                       "features is 0x%x, with bits other than those of VcpuhpKvmFeatures, 0x%x",
                       config->features, features);
-    return kvm_lent_check_fields(config, &hp->config.gic, error);
+    return check_mpidrs(&hp->config, error) &&
+           kvm_lent_check_fields(config, &hp->config.gic, error);
 }
 
 /* Changes nothing in the VM. */

@@ -288,7 +288,7 @@ static void whole_filter_forwards_both_psci_ranges_and_no_more(void **state)
 static void vcpus_get_the_affinities_of_the_config(void **state)
 {
     Fixture *f = *state;
-    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0x300000000};
+    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0xffff0f};
 
     f->config.mpidrs = mpidrs;
     setup(f);
@@ -408,6 +408,32 @@ static void bad_configs_are_refused_by_field_value_and_limit(void **state)
     begin_again(f);
     f->kvm.vm_fd = -1;
     assert_refused(f, VCPUHP_ERROR_NOT_SUPPORTED, "vm_fd is -1");
+}
+
+static void affinities_that_kvms_gicv3_cannot_serve_are_refused(void **state)
+{
+    static const uint64_t aff3[] = {0, 1, 0x100000000, 3}, aff0[] = {0, 1, 0x310, 3};
+    Fixture *f = *state;
+
+    f->config.mpidrs = aff3;
+    assert_refused(f, VCPUHP_ERROR_INVALID,
+                   "mpidrs[2] is 0x100000000, but KVM's GICv3 serves Aff3 = 0 only");
+    begin_again(f);
+    f->config.mpidrs = aff0;
+    assert_refused(f, VCPUHP_ERROR_INVALID,
+                   "mpidrs[2] is 0x310, but KVM's GICv3 serves Aff0 = 0 … 15 only");
+}
+
+static void a_gicv2_serves_every_affinity(void **state)
+{
+    static const uint64_t mpidrs[] = {0, 1, 0x100000000, 0x310};
+    Fixture *f = *state;
+
+    f->config.gic =
+        (VcpuhpGic){.version = 2, .n_irqs = 256, .dist_base = 0x08000000, .cpu_base = 0x08010000};
+    f->config.mpidrs = mpidrs;
+    setup(f);
+    assert_int_equal(fake.vcpus[2].mpidr, 1ull << 31 | 0x100000000);
 }
 
 static void second_setup_is_refused(void **state)
@@ -1619,6 +1645,8 @@ int main(void)
         OWN(features_that_are_not_asked_for_need_not_be_there),
         OWN(more_vcpus_than_the_host_takes_are_refused_with_its_limit),
         OWN(bad_configs_are_refused_by_field_value_and_limit),
+        BOTH(affinities_that_kvms_gicv3_cannot_serve_are_refused),
+        BOTH(a_gicv2_serves_every_affinity),
         BOTH(second_setup_is_refused),
         BOTH(a_filter_of_the_vmms_own_on_the_same_calls_is_an_error),
         BOTH(a_plug_before_setup_raises_the_line_at_start),
