@@ -193,6 +193,20 @@ static bool set_filter(const Kvm *kvm, GError **error)
            set_range(kvm, ranges[kvm->psci][1], error);
 }
 
+/* --- The host's CPU --- */
+
+/* The registers are the host's in this field (docs/kvm.md). */
+static bool read_fwb(Kvm *kvm, GError **error)
+{
+    uint64_t mmfr2;
+
+    if (!ioctl_get_reg(kvm->vcpus[0].fd, 0, KVM_REG_ID_AA64MMFR2_EL1, "ID_AA64MMFR2_EL1", &mmfr2,
+                       error))
+        return false;
+    kvm->fwb = mmfr2 & ID_AA64MMFR2_FWB;
+    return true;
+}
+
 /* --- All of it --- */
 
 /* All vCPUs exist before gic_init(). The filter comes last: it cannot be changed. */
@@ -261,7 +275,7 @@ bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *caller, GError **error)
         return false;
     kvm = new_kvm(hp, &config);
     if (check(kvm, error) && (kvm->lent ? adopt(kvm, error) : create(kvm, &config, error)) &&
-        context_set_backend(hp, &kvm_backend, kvm, what, error))
+        read_fwb(kvm, error) && context_set_backend(hp, &kvm_backend, kvm, what, error))
         return true;
     kvm_free(kvm);
     return false;

@@ -623,8 +623,8 @@ static void each_ioctl_that_fails_is_named_and_leaves_nothing_open(void **state)
     }
     /* By ioctl: 3 KVM_CREATE_VCPU; the vGIC, its address, 2 regions, interrupts, init; 3 times
      * KVM_ARM_VCPU_INIT, FINALIZE; MPIDR read once and written 3 times; the ITS, its address, init;
-     * 3 times 2 for the PMU; 2 filters. */
-    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2);
+     * 3 times 2 for the PMU; 2 filters; ID_AA64MMFR2_EL1. */
+    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2 + 1);
     /* KVM_ARM_PREFERRED_TARGET, 8 capabilities and KVM_CAP_MAX_VCPUS, vGIC, ITS, filter. */
     assert_int_equal(n_probes, 1 + 8 + 1 + 3);
 }
@@ -928,6 +928,109 @@ static void a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first(voi
     turn_on(f, 1);
     assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
 }
+
+/* --- Hosts with FEAT_S2FWB, where KVM_ARM_VCPU_INIT never unmaps memory --- */
+
+static void begin_with_fwb(Fixture *f, VcpuhpKvmPsci psci)
+{
+    FakeHost host = fake_modern_host;
+
+    host.fwb = true;
+    begin(f, &host, N_VCPUS);
+    run_machine(f, psci);
+}
+
+static void with_fwb_a_vcpu_that_runs_again_is_reset_by_kvm(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    fake.vcpus[1].irqs[TIMER_PPI].active = true;
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, 0x41000000, 42), 0);
+    assert_as_at_power_on(1);
+    assert_int_equal(fake.vcpus[1].pc, 0x41000000);
+    assert_int_equal(fake.vcpus[1].x[0], 42);
+    assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
+    assert_int_equal(fake.vcpus[1].n_inits, 2);
+    assert_null(f->host_error);
+}
+
+static void with_fwb_no_registers_are_read_at_the_start(void **state)
+{
+    FakeHost host = fake_modern_host;
+    Fixture *f = *state;
+    int n_calls;
+
+    host.fwb = true;
+    begin(f, &host, N_VCPUS);
+    setup(f);
+    n_calls = fake.n_calls;
+    start(f);
+    /* RUNNABLE, X0, PC. */
+    assert_int_equal(fake.n_calls, n_calls + 3);
+}
+
+static void with_fwb_a_reset_that_fails_leaves_the_vcpu_off(void **state)
+{
+    static const char *const ioctls[] = {"vCPU 1: KVM_ARM_VCPU_INIT",
+                                         "vCPU 1: KVM_SET_ONE_REG (X0)",
+                                         "vCPU 1: KVM_SET_ONE_REG (PC)"};
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ioctls); i++) {
+        begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+        live(f);
+        fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1 + (int)i;
+        assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0),
+                         PSCI_RET_INTERNAL_FAILURE);
+        assert_true(g_str_has_prefix(f->host_error, ioctls[i]));
+        assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
+        assert_int_equal(power_of(f, 1), VCPUHP_POWER_OFF);
+        turn_on(f, 1);
+    }
+}
+
+/* How many ioctls serve a CPU_ON: after KVM_RUN, X1 … X3 and SCTLR_EL1 of the caller, what the
+ * target needs, and X0 of the caller. */
+static int count_cpu_on(Fixture *f)
+{
+    int n_calls = fake.n_calls;
+
+    turn_on(f, 1);
+    return fake.n_calls - n_calls - 1;
+}
+
+static void a_first_power_on_takes_8_ioctls(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(count_cpu_on(f), 8);
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(count_cpu_on(f), 8);
+}
+
+static void with_fwb_another_power_on_takes_8_ioctls_too(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    assert_int_equal(count_cpu_on(f), 8);
+}
+
+/* KVM has less than 300 registers: tests/contract. */
+static void without_fwb_another_power_on_takes_an_ioctl_more_for_each_register(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    assert_int_equal(count_cpu_on(f), 8 + N_IMAGE_REGS);
+}
+
+/* --- What else differs between hosts --- */
 
 /* Linux 6.4 to 6.9. */
 static void affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu(void **state)
@@ -1672,6 +1775,12 @@ int main(void)
         BOTH(the_first_such_reset_is_reported),
         BOTH(a_vcpu_that_parked_by_force_is_reset_by_kvm),
         BOTH(a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first),
+        BOTH(with_fwb_a_vcpu_that_runs_again_is_reset_by_kvm),
+        BOTH(with_fwb_no_registers_are_read_at_the_start),
+        BOTH(with_fwb_a_reset_that_fails_leaves_the_vcpu_off),
+        BOTH(a_first_power_on_takes_8_ioctls),
+        BOTH(with_fwb_another_power_on_takes_8_ioctls_too),
+        BOTH(without_fwb_another_power_on_takes_an_ioctl_more_for_each_register),
         BOTH(affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu),
         BOTH(a_register_that_is_hidden_after_the_setup_is_left_out),
         BOTH(registers_that_cannot_be_read_fail_the_start),
