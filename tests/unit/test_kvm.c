@@ -24,6 +24,8 @@
 #define N_CALLS_BEFORE_ON 5
 /* X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1 of the fake. */
 #define N_IMAGE_REGS 35
+/* GICD_CTLR, and 47 registers for each 32 of the SPIs. */
+#define N_DISTRIBUTOR_CALLS (1 + 224 / 32 * 47)
 /* The virtual timer's interrupt */
 #define TIMER_PPI 27
 
@@ -1707,6 +1709,38 @@ static void after_a_reset_every_vcpu_can_run_again(void **state)
     }
 }
 
+/* The ioctls of a reset after which n_ran of n_vcpus vCPUs are reset. */
+static int count_reset(Fixture *f, uint32_t n_vcpus, uint32_t n_ran)
+{
+    int n_calls;
+
+    begin(f, &fake_modern_host, n_vcpus);
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    for (uint32_t i = 1; i < n_ran; i++)
+        turn_on(f, i);
+    vcpuhp_stop(f->hp);
+    for (uint32_t i = 0; i < n_ran; i++)
+        assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, i, EINTR), VCPUHP_KVM_EXIT_PARK);
+    n_calls = fake.n_calls;
+    assert_true(vcpuhp_reset(f->hp, NULL));
+    return fake.n_calls - n_calls;
+}
+
+/* Each ioctl on the vGIC locks all vCPUs, so that its time grows with them. */
+static void a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran(void **state)
+{
+    enum {
+        /* KVM_ARM_VCPU_INIT; GICR_CTLR, the LPI tables; the private interrupts; the CPU interface
+         */
+        RAN = 1 + 5 + 16 + 9,
+    };
+    Fixture *f = *state;
+
+    assert_int_equal(count_reset(f, 8, 4), N_DISTRIBUTOR_CALLS + 4 * RAN + 4);
+    assert_int_equal(count_reset(f, 512, 4), N_DISTRIBUTOR_CALLS + 4 * RAN + 508);
+    assert_int_equal(count_reset(f, 512, 5), N_DISTRIBUTOR_CALLS + 5 * RAN + 507);
+}
+
 static void a_reset_that_kvm_fails_is_told_and_can_be_repeated(void **state)
 {
     Fixture *f = *state;
@@ -1715,7 +1749,7 @@ static void a_reset_that_kvm_fails_is_told_and_can_be_repeated(void **state)
     run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
     vcpuhp_stop(f->hp);
     assert_int_equal(run_vcpu(f, 0), VCPUHP_KVM_EXIT_PARK);
-    fake.fail_at = fake.n_calls + 1;
+    fake.fail_at = fake.n_calls + N_DISTRIBUTOR_CALLS + 1;
     assert_false(vcpuhp_reset(f->hp, &error));
     assert_string_equal(error->message, "vCPU 0: KVM_ARM_VCPU_INIT: Input/output error");
     assert_true(vcpuhp_reset(f->hp, NULL));
@@ -1815,6 +1849,7 @@ int main(void)
         BOTH(the_event_interrupt_is_an_spi_of_the_vgic),
         BOTH(an_interrupt_that_cannot_be_raised_is_told),
         BOTH(after_a_reset_every_vcpu_can_run_again),
+        BOTH(a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran),
         BOTH(a_reset_that_kvm_fails_is_told_and_can_be_repeated),
     };
 
