@@ -16,6 +16,9 @@
 #define IRQS_STEP 32
 #define FIRST_SPI 32
 #define FIRST_PPI 16
+/* BSA (DEN0094) assigns these PPIs to the GIC's maintenance interrupt and the timers. */
+#define RESERVED_PPI_MIN 25
+#define RESERVED_PPI_MAX 30
 /* A region in KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION has 12 bits for the count and 52 for the
  * address. */
 #define REDIST_COUNT_MAX 4095
@@ -294,15 +297,11 @@ static bool check_gicv2(const VcpuhpGic *gic, Map *map, GError **error)
     return true;
 }
 
-static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
+/* KVM takes a PMU's interrupt that is also a timer's, and then fails the vCPU's first KVM_RUN. */
+static bool check_irqs(const VcpuhpConfig *from, GError **error)
 {
     const VcpuhpGic *gic = &from->gic;
-    Map map = {.n = 0};
 
-    config->gic = *gic;
-    config->regs_base = from->regs_base;
-    config->event_irq = from->event_irq;
-    config->pmu_irq = from->pmu_irq;
     if (gic->n_irqs < IRQS_MIN || gic->n_irqs > IRQS_MAX || gic->n_irqs % IRQS_STEP)
         return REFUSE("gic.n_irqs is %u, not a multiple of %u in %u … %u", gic->n_irqs, IRQS_STEP,
                       IRQS_MIN, IRQS_MAX);
@@ -312,7 +311,24 @@ static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error
     if (from->pmu_irq && (from->pmu_irq < FIRST_PPI || from->pmu_irq >= FIRST_SPI))
         return REFUSE("pmu_irq is %u, neither 0 nor a PPI's INTID, %u … %u", from->pmu_irq,
                       FIRST_PPI, FIRST_SPI - 1);
-    if (!add_region(&map, from->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE, error, "regs_base"))
+    if (from->pmu_irq >= RESERVED_PPI_MIN && from->pmu_irq <= RESERVED_PPI_MAX)
+        return REFUSE("pmu_irq is %u, but %u … %u are the PPIs of the GIC's maintenance interrupt "
+                      "and the timers",
+                      from->pmu_irq, RESERVED_PPI_MIN, RESERVED_PPI_MAX);
+    return true;
+}
+
+static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
+{
+    const VcpuhpGic *gic = &from->gic;
+    Map map = {.n = 0};
+
+    config->gic = *gic;
+    config->regs_base = from->regs_base;
+    config->event_irq = from->event_irq;
+    config->pmu_irq = from->pmu_irq;
+    if (!check_irqs(from, error) ||
+        !add_region(&map, from->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE, error, "regs_base"))
         return false;
     return gic->version == 3 ? set_gicv3(config, &map, error)
                              : check_gicv2(&config->gic, &map, error);

@@ -104,6 +104,11 @@ static inline void vcpuhp_kvm_config_init(VcpuhpKvmConfig *config, int vm_fd)
  * SMCCC filter; or check what the VMM lends against the config of vcpuhp_new(), and set the filter.
  * Call it once, after vcpuhp_new() and before the VM has run.
  *
+ * With a GICv3 it refuses affinities in config.mpidrs that KVM's own cannot serve: those with
+ * Aff3, which KVM's GICR_TYPER lacks, so that the CPU finds no redistributor; and those with an
+ * Aff0 above 15, which no SGI of KVM's reaches (no range selector). vcpuhp_new() takes both: a VMM
+ * without KVM may have an interrupt controller that serves them.
+ *
  * Errors: STRUCT; ORDER, also if the VM of lent vCPUs has run; INVALID, also if something lent
  * contradicts the config: the message names the field; NOT_SUPPORTED if the host's KVM lacks
  * something. After these the VM is unchanged. KVM, or prepare_vcpu's own, if a later step fails:

@@ -231,7 +231,7 @@ typedef struct VcpuhpConfig {
     /** Elements of caches, at most VCPUHP_MAX_CACHES. */
     uint32_t n_caches;
     /** n_vcpus affinities, that is MPIDR_EL1 masked by 0xff00ffffff, each unique; NULL: those that
-     * KVM assigns, 16 vCPUs to each Aff1. */
+     * KVM assigns, 16 vCPUs to each Aff1. vcpuhp_kvm_setup() takes fewer with a GICv3. */
     const uint64_t *mpidrs;
     /** n_vcpus NUMA proximity domains; NULL: no NUMA, no SRAT. */
     const uint32_t *nodes;
@@ -241,7 +241,8 @@ typedef struct VcpuhpConfig {
     uint64_t regs_base;
     /** The event interrupt: the INTID of a level-triggered SPI, 32 … gic.n_irqs-1. */
     uint32_t event_irq;
-    /** The PMU's interrupt: the INTID of a PPI, 16 … 31 (BSA recommends 23); 0: no PMU. */
+    /** The PMU's interrupt: the INTID of a PPI, 16 … 24 or 31 (BSA recommends 23); 0: no PMU. The
+     * others are the GIC's maintenance interrupt and the timers' (BSA). */
     uint32_t pmu_irq;
     /** Names in the ACPI tables. */
     VcpuhpAcpi acpi;

@@ -38,11 +38,16 @@ void gic_clear(Gic *gic);
 bool gic_set_line(const Gic *gic, uint32_t intid, bool level, GError **error);
 
 /*
- * Distributor, redistributors and ITS as after gic_init(), except for the input lines, which belong
- * to the devices that drive them; and the CPU interface of one vCPU. KVM refuses both while a vCPU
- * is in any ioctl (EBUSY), for which they wait a little. (reset.c)
+ * All of these restore what is there after gic_init(), except for the input lines, which belong to
+ * the devices that drive them. KVM refuses them while a vCPU is in any ioctl (EBUSY), for which they
+ * wait a little. (reset.c)
  */
+
+/* ITS and distributor. They come before the vCPUs. */
 bool gic_reset(const Gic *gic, GError **error);
-bool gic_reset_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error);
+/* What belongs to one vCPU: its redistributor or banked registers, and its CPU interface. */
+bool gic_reset_vcpu(const Gic *gic, uint32_t vcpu, GError **error);
+/* Only its pending SGIs and PPIs: one ioctl instead of 30, each of which locks all vCPUs. */
+bool gic_clear_pending(const Gic *gic, uint32_t vcpu, GError **error);
 
 #endif

@@ -31,6 +31,8 @@ enum {
     /* The frame with the private interrupts' fields, which lie as the distributor's do. */
     GICR_SGI_BASE = 0x10000,
     ISENABLER = 0x0100,
+    ISPENDR = 0x0200,
+    ICPENDR = 0x0280,
 };
 
 /* What KVM's LPI tables are at first: at 0, inner shareable, read-allocate write-back. */
@@ -44,8 +46,8 @@ static const struct {
 } fields[] = {
     {0x0180, 1, ~0u, ~0u},               /* ICENABLER */
     {0x0380, 1, ~0u, ~0u},               /* ICACTIVER */
-    {0x0280, 1, ~0u, ~0u},               /* ICPENDR: clears with GICv2, is ignored with GICv3 … */
-    {0x0200, 1, 0, 0},                   /* ISPENDR: … whose KVM takes this for the whole state */
+    {ICPENDR, 1, ~0u, ~0u},              /* clears with GICv2, is ignored with GICv3 … */
+    {ISPENDR, 1, 0, 0},                  /* … whose KVM takes this for the whole state */
     {0x0080, 1, 0, ~0u},                 /* IGROUPR */
     {0x0400, 8, 0, 0},                   /* IPRIORITYR */
     {0x0c00, 2, 0xaaaaaaaa, 0xaaaaaaaa}, /* ICFGR: edge; fixed for the private ones */
@@ -132,12 +134,10 @@ static bool reset_v3_distributor(const Gic *gic, GError **error)
            set_words(gic, group, GICD_IROUTER + N_PRIVATE * 8, n_spis, 8, 0, error);
 }
 
-/* How KVM addresses a vCPU's registers: Aff3 … Aff0 in one word. */
+/* How KVM addresses a vCPU's registers. There is no Aff3: vcpuhp_kvm_setup() refuses it. */
 static uint64_t v3_frame(const Gic *gic, uint32_t vcpu)
 {
-    uint64_t mpidr = gic->config->mpidrs[vcpu];
-
-    return (mpidr >> 32 << 24 | (mpidr & 0xffffff)) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+    return gic->config->mpidrs[vcpu] << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
 }
 
 /* LPIs go first: the tables' addresses can't be changed while they are enabled. */
@@ -184,18 +184,11 @@ static bool reset_v3_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error
     return true;
 }
 
-static bool reset_v3(const Gic *gic, GError **error)
+static bool reset_its(const Gic *gic, GError **error)
 {
-    if (gic->its_fd >= 0 &&
-        !access_attr(gic->its_fd, KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR",
-                     KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL, error))
-        return false;
-    if (!reset_v3_distributor(gic, error))
-        return false;
-    for (uint32_t i = 0; i < gic->config->n_vcpus; i++)
-        if (!reset_redistributor(gic, v3_frame(gic, i), error))
-            return false;
-    return true;
+    return gic->its_fd < 0 ||
+           access_attr(gic->its_fd, KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR",
+                       KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL, error);
 }
 
 /* --- GICv2 --- */
@@ -215,19 +208,14 @@ static bool confirm_iidr(const Gic *gic, GError **error)
            set_register(gic, group, GICD_IIDR, &iidr, error);
 }
 
-static bool reset_v2(const Gic *gic, GError **error)
+static bool reset_v2_distributor(const Gic *gic, GError **error)
 {
     const uint32_t group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
     uint32_t n_spis = gic->config->gic.n_irqs - N_PRIVATE;
 
-    if (!set_words(gic, group, GICD_CTLR, 1, 4, 0, error) || !confirm_iidr(gic, error) ||
-        !reset_fields(gic, group, 0, N_PRIVATE, n_spis, error) ||
-        !set_words(gic, group, GICD_ITARGETSR + N_PRIVATE, n_spis / 4, 4, 0, error))
-        return false;
-    for (uint32_t i = 0; i < gic->config->n_vcpus; i++)
-        if (!reset_private(gic, group, v2_bank(i), error))
-            return false;
-    return true;
+    return set_words(gic, group, GICD_CTLR, 1, 4, 0, error) && confirm_iidr(gic, error) &&
+           reset_fields(gic, group, 0, N_PRIVATE, n_spis, error) &&
+           set_words(gic, group, GICD_ITARGETSR + N_PRIVATE, n_spis / 4, 4, 0, error);
 }
 
 static bool reset_v2_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error)
@@ -243,13 +231,31 @@ static bool reset_v2_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error
 
 /* --- Either --- */
 
-bool gic_reset(const Gic *gic, GError **error)
+static bool is_v3(const Gic *gic)
 {
-    return gic->config->gic.version == 3 ? reset_v3(gic, error) : reset_v2(gic, error);
+    return gic->config->gic.version == 3;
 }
 
-bool gic_reset_cpu_interface(const Gic *gic, uint32_t vcpu, GError **error)
+bool gic_reset(const Gic *gic, GError **error)
 {
-    return gic->config->gic.version == 3 ? reset_v3_cpu_interface(gic, vcpu, error)
-                                         : reset_v2_cpu_interface(gic, vcpu, error);
+    return is_v3(gic) ? reset_its(gic, error) && reset_v3_distributor(gic, error)
+                      : reset_v2_distributor(gic, error);
+}
+
+bool gic_reset_vcpu(const Gic *gic, uint32_t vcpu, GError **error)
+{
+    if (is_v3(gic))
+        return reset_redistributor(gic, v3_frame(gic, vcpu), error) &&
+               reset_v3_cpu_interface(gic, vcpu, error);
+    return reset_private(gic, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, v2_bank(vcpu), error) &&
+           reset_v2_cpu_interface(gic, vcpu, error);
+}
+
+bool gic_clear_pending(const Gic *gic, uint32_t vcpu, GError **error)
+{
+    if (is_v3(gic))
+        return set_words(gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,
+                         v3_frame(gic, vcpu) + GICR_SGI_BASE + ISPENDR, 1, 4, 0, error);
+    return set_words(gic, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, v2_bank(vcpu) + ICPENDR, 1, 4, ~0u,
+                     error);
 }

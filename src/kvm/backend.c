@@ -30,23 +30,33 @@ static bool irq_set_locked(void *data, bool level, GError **error)
     return gic_set_line(&kvm->gic, kvm->hp->config.event_irq, level, error);
 }
 
+/* A vCPU that never ran since the last reset is as at boot, except for SGIs that others sent it. */
+static bool reset_vcpu(Kvm *kvm, uint32_t vcpu, GError **error)
+{
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    if (!v->used)
+        return gic_clear_pending(&kvm->gic, vcpu, error);
+    if (!kvm_vcpu_init(kvm, vcpu, error) || !gic_reset_vcpu(&kvm->gic, vcpu, error))
+        return false;
+    v->used = false;
+    return true;
+}
+
 /*
- * vCPUs that never ran are as at boot, and so are their CPU interfaces, which no other vCPU can
- * access. KVM_ARM_VCPU_INIT unmaps the machine's memory here, which is right: the next guest begins
- * with its caches off, and KVM cleans memory for it as it is faulted in.
+ * KVM_ARM_VCPU_INIT unmaps the machine's memory here if the host lacks FEAT_S2FWB, which is right:
+ * the next guest begins with its caches off, and KVM cleans memory for it as it is faulted in.
  */
 static bool reset(void *data, GError **error)
 {
     Kvm *kvm = data;
 
-    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++) {
-        if (!kvm->vcpus[i].used)
-            continue;
-        if (!kvm_vcpu_init(kvm, i, error) || !gic_reset_cpu_interface(&kvm->gic, i, error))
+    if (!gic_reset(&kvm->gic, error))
+        return false;
+    for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
+        if (!reset_vcpu(kvm, i, error))
             return false;
-        kvm->vcpus[i].used = false;
-    }
-    return gic_reset(&kvm->gic, error);
+    return true;
 }
 
 void kvm_free(Kvm *kvm)

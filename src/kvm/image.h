@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The registers of a vCPU as KVM_ARM_VCPU_INIT sets them, for setting them again without it: on
- * hosts without FEAT_S2FWB, KVM_ARM_VCPU_INIT of a vCPU that has run unmaps the memory of the whole
- * machine, and every vCPU must fault it in again (docs/kvm.md).
+ * The registers of a vCPU as KVM_ARM_VCPU_INIT sets them, for setting them again without it on
+ * hosts without FEAT_S2FWB: there KVM_ARM_VCPU_INIT of a vCPU that has run unmaps the memory of the
+ * whole machine, and every vCPU must fault it in again (docs/kvm.md).
  */
 #ifndef VCPUHP_SRC_KVM_IMAGE_H
 #define VCPUHP_SRC_KVM_IMAGE_H

@@ -31,7 +31,8 @@ typedef struct Kvm {
     VcpuhpKvmPsci psci;
     bool lent;                 /* the vCPUs are the VMM's */
     struct kvm_vcpu_init init; /* KVM demands the same for every vCPU and every time */
-    KvmImage image;            /* a vCPU's registers after that */
+    bool fwb;                  /* the host has FEAT_S2FWB: that never unmaps memory */
+    KvmImage image;            /* otherwise: a vCPU's registers after that */
     int fallback_reported;     /* atomic */
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */

@@ -4,6 +4,7 @@
  * that a vCPU will ever need, for all of them, in the one order that KVM accepts (docs/kvm.md).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/psci.h>
 #include <sys/ioctl.h>
 
@@ -12,6 +13,27 @@
 #include "kvm/kvm.h"
 #include "kvm/lent.h"
 #include "sized.h"
+
+/* The highest that an SGI without range selector addresses. */
+#define MAX_AFF0 15
+
+/* KVM's GICR_TYPER has no Aff3, and its ICC_SGI1R_EL1 ignores RS, the range selector (IHI 0069H). */
+static bool check_mpidrs(const Config *config, GError **error)
+{
+    for (uint32_t i = 0; config->gic.version == 3 && i < config->n_vcpus; i++) {
+        uint64_t mpidr = config->mpidrs[i];
+
+        if (mpidr >> 32)
+            return refuse(error, VCPUHP_ERROR_INVALID,
+                          "mpidrs[%u] is 0x%" PRIx64 ", but KVM's GICv3 serves Aff3 = 0 only", i,
+                          mpidr);
+        if ((mpidr & 0xff) > MAX_AFF0)
+            return refuse(error, VCPUHP_ERROR_INVALID,
+                          "mpidrs[%u] is 0x%" PRIx64 ", but KVM's GICv3 serves Aff0 = 0 … %u only",
+                          i, mpidr, MAX_AFF0);
+    }
+    return true;
+}
 
 static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
 {
@@ -24,7 +46,8 @@ static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError
         return refuse(error, VCPUHP_ERROR_INVALID,
                       "features is 0x%x, with bits other than those of VcpuhpKvmFeatures, 0x%x",
                       config->features, features);
-    return kvm_lent_check_fields(config, &hp->config.gic, error);
+    return check_mpidrs(&hp->config, error) &&
+           kvm_lent_check_fields(config, &hp->config.gic, error);
 }
 
 /* Changes nothing in the VM. */
@@ -170,6 +193,20 @@ static bool set_filter(const Kvm *kvm, GError **error)
            set_range(kvm, ranges[kvm->psci][1], error);
 }
 
+/* --- The host's CPU --- */
+
+/* The registers are the host's in this field (docs/kvm.md). */
+static bool read_fwb(Kvm *kvm, GError **error)
+{
+    uint64_t mmfr2;
+
+    if (!ioctl_get_reg(kvm->vcpus[0].fd, 0, KVM_REG_ID_AA64MMFR2_EL1, "ID_AA64MMFR2_EL1", &mmfr2,
+                       error))
+        return false;
+    kvm->fwb = mmfr2 & ID_AA64MMFR2_FWB;
+    return true;
+}
+
 /* --- All of it --- */
 
 /* All vCPUs exist before gic_init(). The filter comes last: it cannot be changed. */
@@ -238,7 +275,7 @@ bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *caller, GError **error)
         return false;
     kvm = new_kvm(hp, &config);
     if (check(kvm, error) && (kvm->lent ? adopt(kvm, error) : create(kvm, &config, error)) &&
-        context_set_backend(hp, &kvm_backend, kvm, what, error))
+        read_fwb(kvm, error) && context_set_backend(hp, &kvm_backend, kvm, what, error))
         return true;
     kvm_free(kvm);
     return false;

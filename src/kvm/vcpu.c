@@ -21,20 +21,26 @@ bool kvm_vcpu_set_mp_state(const Kvm *kvm, uint32_t vcpu, uint32_t state, const 
                       "vCPU %u: KVM_SET_MP_STATE (%s)", vcpu, name) >= 0;
 }
 
-/*
- * KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. Linux
- * 6.4 to 6.9 reset MPIDR_EL1 each time, later ones keep it.
- */
-bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
+/* Linux 6.4 to 6.9 reset MPIDR_EL1 each time, later ones keep it. */
+static bool init(Kvm *kvm, uint32_t vcpu, bool stopped, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
-    struct kvm_vcpu_init init = kvm->init;
+    struct kvm_vcpu_init arg = kvm->init;
 
-    init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
-    if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &init, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
+    if (stopped)
+        arg.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+    else
+        arg.features[0] &= ~(1u << KVM_ARM_VCPU_POWER_OFF);
+    if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &arg, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
         return false;
     v->forced = false;
     return !v->mpidr || ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error);
+}
+
+/* KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. */
+bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error)
+{
+    return init(kvm, vcpu, true, error);
 }
 
 /* --- Power on --- */
@@ -73,27 +79,35 @@ static void report_fallback(Kvm *kvm, uint32_t vcpu, const GError *why)
     if (!g_atomic_int_compare_and_exchange(&kvm->fallback_reported, 0, 1))
         return;
     refuse(&error, VCPUHP_ERROR_KVM,
-           "%s; KVM_ARM_VCPU_INIT is used instead, which unmaps the guest's memory if the host "
-           "lacks FEAT_S2FWB (reported once)",
+           "%s; KVM_ARM_VCPU_INIT is used instead, which unmaps the guest's memory (reported once)",
            why->message);
     context_host_error(kvm->hp, vcpu, error);
 }
 
 /*
- * Registers as at power-on. A vCPU that parked by force may have left the interrupt of one of its
- * timers active, which no register clears, but KVM_ARM_VCPU_INIT does.
+ * Whether the registers are as at power-on without KVM_ARM_VCPU_INIT, which only hosts without
+ * FEAT_S2FWB avoid. A vCPU that parked by force needs it on any host: it may have left the
+ * interrupt of one of its timers active, which no register clears.
  */
-static bool renew(Kvm *kvm, uint32_t vcpu, GError **error)
+static bool apply_image(Kvm *kvm, uint32_t vcpu)
 {
     const KvmVcpu *v = &kvm->vcpus[vcpu];
     g_autoptr(GError) why = NULL;
 
-    if (!v->forced) {
-        if (kvm_image_apply(&kvm->image, v->fd, vcpu, &why))
-            return true;
-        report_fallback(kvm, vcpu, why);
-    }
-    return kvm_vcpu_init(kvm, vcpu, error);
+    if (kvm->fwb || v->forced)
+        return false;
+    if (kvm_image_apply(&kvm->image, v->fd, vcpu, &why))
+        return true;
+    report_fallback(kvm, vcpu, why);
+    return false;
+}
+
+/* Registers as at power-on, and runnable. */
+static bool make_runnable(Kvm *kvm, uint32_t vcpu, GError **error)
+{
+    if (kvm->vcpus[vcpu].used && !apply_image(kvm, vcpu))
+        return init(kvm, vcpu, false, error);
+    return kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_RUNNABLE, "RUNNABLE", error);
 }
 
 /* KVM's registers at power-on are those that DEN0022F, 6.4, and the arm64 boot protocol ask for,
@@ -103,8 +117,7 @@ static bool set_entry(const Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, G
     int fd = kvm->vcpus[vcpu].fd;
     uint64_t sctlr;
 
-    if (!kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_RUNNABLE, "RUNNABLE", error) ||
-        !ioctl_set_reg(fd, vcpu, KVM_REG_X(0), "X0", entry->context, error) ||
+    if (!ioctl_set_reg(fd, vcpu, KVM_REG_X(0), "X0", entry->context, error) ||
         !ioctl_set_reg(fd, vcpu, KVM_REG_PC, "PC", entry->address, error))
         return false;
     if (!entry->big_endian)
@@ -123,10 +136,10 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
     KvmVcpu *v = &kvm->vcpus[vcpu];
 
     if (!map_run(v, vcpu, error) ||
-        (!kvm->image.regs && !kvm_image_take(&kvm->image, v->fd, vcpu, error)))
+        (!kvm->fwb && !kvm->image.regs && !kvm_image_take(&kvm->image, v->fd, vcpu, error)))
         return false;
     clear_run(v->run);
-    if (v->used && !renew(kvm, vcpu, error))
+    if (!make_runnable(kvm, vcpu, error))
         return false;
     v->used = true;
     return set_entry(kvm, vcpu, entry, error);

@@ -377,8 +377,7 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
     for (uint32_t i = 0; i < fake.n_vcpus; i++)
         if (fake.vcpus[i].initialised && fake.vcpus[i].features != features)
             return -EINVAL;
-    /* A host without FEAT_S2FWB. */
-    fake.n_unmaps += v->has_run;
+    fake.n_unmaps += v->has_run && !fake.host.fwb;
     v->initialised = true;
     v->features = features;
     v->n_inits++;
@@ -398,6 +397,7 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 #define REG_V0         0x6040000000100054
 #define REG_MIDR       0x603000000013c000
 #define REG_MPIDR      0x603000000013c005
+#define REG_MMFR2      0x603000000013c03a
 #define REG_SCTLR      0x603000000013c080
 #define REG_CSSELR     0x603000000013d000
 #define REG_PTIMER_CNT 0x603000000013df01
@@ -410,9 +410,9 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 /* As KVM does, list a feature's registers only if the vCPU has it. */
 static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
 {
-    static const uint64_t ids[] = {REG_PC,         REG_V0,        REG_MIDR,
-                                   REG_MPIDR,      REG_SCTLR,     REG_CSSELR,
-                                   REG_PTIMER_CNT, REG_TIMER_CNT, REG_FW_VERSION};
+    static const uint64_t ids[] = {REG_PC,        REG_V0,        REG_MIDR,   REG_MPIDR,
+                                   REG_MMFR2,     REG_SCTLR,     REG_CSSELR, REG_PTIMER_CNT,
+                                   REG_TIMER_CNT, REG_FW_VERSION};
     static const struct {
         uint32_t feature;
         uint64_t id;
@@ -467,6 +467,14 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
     }
 }
 
+static int get_constant(uint64_t id, uint64_t *value)
+{
+    if (id != REG_MMFR2)
+        return -ENOENT;
+    *value = fake.host.fwb ? 1ull << 40 : 0;
+    return 0;
+}
+
 static int set_constant(uint64_t id)
 {
     switch (id) {
@@ -475,6 +483,7 @@ static int set_constant(uint64_t id)
         fake.n_jumps++;
         return 0;
     case REG_MIDR:
+    case REG_MMFR2:
         return -EINVAL;
     case REG_FW_VERSION:
         return fake.has_run ? -EBUSY : 0;
@@ -492,7 +501,7 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
     if (!v->initialised)
         return -ENOEXEC;
     if (!own || (reg->id == fake.hidden_reg))
-        return set ? set_constant(reg->id) : -ENOENT;
+        return set ? set_constant(reg->id) : get_constant(reg->id, value);
     if (reg->id == REG_SVE_VLS && set && v->finalised)
         return -EPERM;
     memcpy(set ? own : value, set ? value : own, size);

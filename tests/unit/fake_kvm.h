@@ -24,6 +24,7 @@ typedef struct FakeHost {
     bool one_reg, psci, immediate_exit, device_ctrl, sve, pauth_address, pauth_generic, pmu;
     bool filter, gicv2, gicv3, its;
     bool init_resets_mpidr; /* each time, as Linux 6.4 to 6.9 do */
+    bool fwb;               /* FEAT_S2FWB */
 } FakeHost;
 
 extern const FakeHost fake_modern_host;

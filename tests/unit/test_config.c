@@ -369,6 +369,19 @@ static void pmu_irq_is_a_ppi(void **state)
     assert_refused(&config, "pmu_irq", "15", NULL);
 }
 
+static void pmu_irq_is_none_of_the_timers_and_not_the_gics(void **state)
+{
+    VcpuhpConfig config = good();
+
+    (void)state;
+    for (config.pmu_irq = 25; config.pmu_irq <= 30; config.pmu_irq++)
+        assert_refused(&config, "pmu_irq", "25", "30", "timers", NULL);
+    config.pmu_irq = 24;
+    assert_accepted(&config);
+    config.pmu_irq = 31;
+    assert_accepted(&config);
+}
+
 static void oem_ids_fit(void **state)
 {
     VcpuhpConfig config = good();
@@ -437,6 +450,7 @@ int main(void)
         cmocka_unit_test(n_irqs_is_what_kvm_takes),
         cmocka_unit_test(irq_is_an_spi),
         cmocka_unit_test(pmu_irq_is_a_ppi),
+        cmocka_unit_test(pmu_irq_is_none_of_the_timers_and_not_the_gics),
         cmocka_unit_test(oem_ids_fit),
         cmocka_unit_test(names_are_acpi_names),
         cmocka_unit_test(container_and_ged_differ),

@@ -24,6 +24,8 @@
 #define N_CALLS_BEFORE_ON 5
 /* X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1 of the fake. */
 #define N_IMAGE_REGS 35
+/* GICD_CTLR, and 47 registers for each 32 of the SPIs. */
+#define N_DISTRIBUTOR_CALLS (1 + 224 / 32 * 47)
 /* The virtual timer's interrupt */
 #define TIMER_PPI 27
 
@@ -295,7 +297,7 @@ static void whole_filter_forwards_both_psci_ranges_and_no_more(void **state)
 static void vcpus_get_the_affinities_of_the_config(void **state)
 {
     Fixture *f = *state;
-    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0x300000000};
+    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0xffff0f};
 
     f->config.mpidrs = mpidrs;
     setup(f);
@@ -415,6 +417,32 @@ static void bad_configs_are_refused_by_field_value_and_limit(void **state)
     begin_again(f);
     f->kvm.vm_fd = -1;
     assert_refused(f, VCPUHP_ERROR_NOT_SUPPORTED, "vm_fd is -1");
+}
+
+static void affinities_that_kvms_gicv3_cannot_serve_are_refused(void **state)
+{
+    static const uint64_t aff3[] = {0, 1, 0x100000000, 3}, aff0[] = {0, 1, 0x310, 3};
+    Fixture *f = *state;
+
+    f->config.mpidrs = aff3;
+    assert_refused(f, VCPUHP_ERROR_INVALID,
+                   "mpidrs[2] is 0x100000000, but KVM's GICv3 serves Aff3 = 0 only");
+    begin_again(f);
+    f->config.mpidrs = aff0;
+    assert_refused(f, VCPUHP_ERROR_INVALID,
+                   "mpidrs[2] is 0x310, but KVM's GICv3 serves Aff0 = 0 … 15 only");
+}
+
+static void a_gicv2_serves_every_affinity(void **state)
+{
+    static const uint64_t mpidrs[] = {0, 1, 0x100000000, 0x310};
+    Fixture *f = *state;
+
+    f->config.gic =
+        (VcpuhpGic){.version = 2, .n_irqs = 256, .dist_base = 0x08000000, .cpu_base = 0x08010000};
+    f->config.mpidrs = mpidrs;
+    setup(f);
+    assert_int_equal(fake.vcpus[2].mpidr, 1ull << 31 | 0x100000000);
 }
 
 static void second_setup_is_refused(void **state)
@@ -604,8 +632,8 @@ static void each_ioctl_that_fails_is_named_and_leaves_nothing_open(void **state)
     }
     /* By ioctl: 3 KVM_CREATE_VCPU; the vGIC, its address, 2 regions, interrupts, init; 3 times
      * KVM_ARM_VCPU_INIT, FINALIZE; MPIDR read once and written 3 times; the ITS, its address, init;
-     * 3 times 2 for the PMU; 2 filters. */
-    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2);
+     * 3 times 2 for the PMU; 2 filters; ID_AA64MMFR2_EL1. */
+    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2 + 1);
     /* KVM_ARM_PREFERRED_TARGET, 8 capabilities and KVM_CAP_MAX_VCPUS, vGIC, ITS, filter. */
     assert_int_equal(n_probes, 1 + 8 + 1 + 3);
 }
@@ -921,6 +949,109 @@ static void a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first(voi
     turn_on(f, 1);
     assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
 }
+
+/* --- Hosts with FEAT_S2FWB, where KVM_ARM_VCPU_INIT never unmaps memory --- */
+
+static void begin_with_fwb(Fixture *f, VcpuhpKvmPsci psci)
+{
+    FakeHost host = fake_modern_host;
+
+    host.fwb = true;
+    begin(f, &host, N_VCPUS);
+    run_machine(f, psci);
+}
+
+static void with_fwb_a_vcpu_that_runs_again_is_reset_by_kvm(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    fake.vcpus[1].irqs[TIMER_PPI].active = true;
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, 0x41000000, 42), 0);
+    assert_as_at_power_on(1);
+    assert_int_equal(fake.vcpus[1].pc, 0x41000000);
+    assert_int_equal(fake.vcpus[1].x[0], 42);
+    assert_false(fake.vcpus[1].irqs[TIMER_PPI].active);
+    assert_int_equal(fake.vcpus[1].n_inits, 2);
+    assert_null(f->host_error);
+}
+
+static void with_fwb_no_registers_are_read_at_the_start(void **state)
+{
+    FakeHost host = fake_modern_host;
+    Fixture *f = *state;
+    int n_calls;
+
+    host.fwb = true;
+    begin(f, &host, N_VCPUS);
+    setup(f);
+    n_calls = fake.n_calls;
+    start(f);
+    /* RUNNABLE, X0, PC. */
+    assert_int_equal(fake.n_calls, n_calls + 3);
+}
+
+static void with_fwb_a_reset_that_fails_leaves_the_vcpu_off(void **state)
+{
+    static const char *const ioctls[] = {"vCPU 1: KVM_ARM_VCPU_INIT",
+                                         "vCPU 1: KVM_SET_ONE_REG (X0)",
+                                         "vCPU 1: KVM_SET_ONE_REG (PC)"};
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(ioctls); i++) {
+        begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+        live(f);
+        fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 1 + (int)i;
+        assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0),
+                         PSCI_RET_INTERNAL_FAILURE);
+        assert_true(g_str_has_prefix(f->host_error, ioctls[i]));
+        assert_int_equal(fake.vcpus[1].mp_state, KVM_MP_STATE_STOPPED);
+        assert_int_equal(power_of(f, 1), VCPUHP_POWER_OFF);
+        turn_on(f, 1);
+    }
+}
+
+/* How many ioctls serve a CPU_ON: after KVM_RUN, X1 … X3 and SCTLR_EL1 of the caller, what the
+ * target needs, and X0 of the caller. */
+static int count_cpu_on(Fixture *f)
+{
+    int n_calls = fake.n_calls;
+
+    turn_on(f, 1);
+    return fake.n_calls - n_calls - 1;
+}
+
+static void a_first_power_on_takes_8_ioctls(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(count_cpu_on(f), 8);
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(count_cpu_on(f), 8);
+}
+
+static void with_fwb_another_power_on_takes_8_ioctls_too(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_fwb(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    assert_int_equal(count_cpu_on(f), 8);
+}
+
+/* KVM has less than 300 registers: tests/contract. */
+static void without_fwb_another_power_on_takes_an_ioctl_more_for_each_register(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    live(f);
+    assert_int_equal(count_cpu_on(f), 8 + N_IMAGE_REGS);
+}
+
+/* --- What else differs between hosts --- */
 
 /* Linux 6.4 to 6.9. */
 static void affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu(void **state)
@@ -1597,6 +1728,38 @@ static void after_a_reset_every_vcpu_can_run_again(void **state)
     }
 }
 
+/* The ioctls of a reset after which n_ran of n_vcpus vCPUs are reset. */
+static int count_reset(Fixture *f, uint32_t n_vcpus, uint32_t n_ran)
+{
+    int n_calls;
+
+    begin(f, &fake_modern_host, n_vcpus);
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    for (uint32_t i = 1; i < n_ran; i++)
+        turn_on(f, i);
+    vcpuhp_stop(f->hp);
+    for (uint32_t i = 0; i < n_ran; i++)
+        assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, i, EINTR), VCPUHP_KVM_EXIT_PARK);
+    n_calls = fake.n_calls;
+    assert_true(vcpuhp_reset(f->hp, NULL));
+    return fake.n_calls - n_calls;
+}
+
+/* Each ioctl on the vGIC locks all vCPUs, so that its time grows with them. */
+static void a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran(void **state)
+{
+    enum {
+        /* KVM_ARM_VCPU_INIT; GICR_CTLR, the LPI tables; the private interrupts; the CPU interface
+         */
+        RAN = 1 + 5 + 16 + 9,
+    };
+    Fixture *f = *state;
+
+    assert_int_equal(count_reset(f, 8, 4), N_DISTRIBUTOR_CALLS + 4 * RAN + 4);
+    assert_int_equal(count_reset(f, 512, 4), N_DISTRIBUTOR_CALLS + 4 * RAN + 508);
+    assert_int_equal(count_reset(f, 512, 5), N_DISTRIBUTOR_CALLS + 5 * RAN + 507);
+}
+
 static void a_reset_that_kvm_fails_is_told_and_can_be_repeated(void **state)
 {
     Fixture *f = *state;
@@ -1605,7 +1768,7 @@ static void a_reset_that_kvm_fails_is_told_and_can_be_repeated(void **state)
     run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
     vcpuhp_stop(f->hp);
     assert_int_equal(run_vcpu(f, 0), VCPUHP_KVM_EXIT_PARK);
-    fake.fail_at = fake.n_calls + 1;
+    fake.fail_at = fake.n_calls + N_DISTRIBUTOR_CALLS + 1;
     assert_false(vcpuhp_reset(f->hp, &error));
     assert_string_equal(error->message, "vCPU 0: KVM_ARM_VCPU_INIT: Input/output error");
     assert_true(vcpuhp_reset(f->hp, NULL));
@@ -1638,6 +1801,8 @@ int main(void)
         OWN(features_that_are_not_asked_for_need_not_be_there),
         OWN(more_vcpus_than_the_host_takes_are_refused_with_its_limit),
         OWN(bad_configs_are_refused_by_field_value_and_limit),
+        BOTH(affinities_that_kvms_gicv3_cannot_serve_are_refused),
+        BOTH(a_gicv2_serves_every_affinity),
         BOTH(second_setup_is_refused),
         BOTH(a_filter_of_the_vmms_own_on_the_same_calls_is_an_error),
         BOTH(a_plug_before_setup_raises_the_line_at_start),
@@ -1664,6 +1829,12 @@ int main(void)
         BOTH(the_first_such_reset_is_reported),
         BOTH(a_vcpu_that_parked_by_force_is_reset_by_kvm),
         BOTH(a_vcpu_that_parked_by_force_is_reset_even_if_that_fails_at_first),
+        BOTH(with_fwb_a_vcpu_that_runs_again_is_reset_by_kvm),
+        BOTH(with_fwb_no_registers_are_read_at_the_start),
+        BOTH(with_fwb_a_reset_that_fails_leaves_the_vcpu_off),
+        BOTH(a_first_power_on_takes_8_ioctls),
+        BOTH(with_fwb_another_power_on_takes_8_ioctls_too),
+        BOTH(without_fwb_another_power_on_takes_an_ioctl_more_for_each_register),
         BOTH(affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu),
         BOTH(a_register_that_is_hidden_after_the_setup_is_left_out),
         BOTH(registers_that_cannot_be_read_fail_the_start),
@@ -1698,6 +1869,7 @@ int main(void)
         BOTH(the_event_interrupt_is_an_spi_of_the_vgic),
         BOTH(an_interrupt_that_cannot_be_raised_is_told),
         BOTH(after_a_reset_every_vcpu_can_run_again),
+        BOTH(a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran),
         BOTH(a_reset_that_kvm_fails_is_told_and_can_be_repeated),
     };
 
