@@ -430,7 +430,7 @@ static char *monitor(Guest *guest, const char *command)
     send_all(guest, &guest->monitor, line);
     while (!is_answered(guest)) {
         if (guest->monitor < 0 || g_get_monotonic_time() > deadline)
-            fail(guest, "the monitor doesn't answer: %s", command);
+            fail(guest, "the monitor does not answer: %s", command);
         pump(guest);
     }
     return g_strchomp(g_strdup(guest->monitor_text->str));

@@ -25,9 +25,9 @@
 #include "bare.h"
 
 typedef enum {
-    AWAY, /* off, or making a call */
+    AWAY, /* off, or in a call */
     LISTENING,
-    POSTED, /* a call is to be made */
+    POSTED, /* has a call to make */
 } CallState;
 
 typedef struct Cpu {
