@@ -231,7 +231,8 @@ static void add_raw(Model *m)
     for (uint32_t i = 0; i <= m->config.n_vcpus; i++)
         model_add(m, &(Action){act_write, REG_SELECTOR | 4 << 4 | i << 8, true, "selector"});
     for (uint32_t i = 0; i < G_N_ELEMENTS(controls); i++)
-        model_add(m, &(Action){act_write, REG_CONTROL | 1 << 4 | controls[i] << 8, true, "control"});
+        model_add(m,
+                  &(Action){act_write, REG_CONTROL | 1 << 4 | controls[i] << 8, true, "control"});
     for (uint32_t i = 0; i < 5; i++)
         model_add(m, &(Action){act_write, REG_COMMAND | 1 << 4 | i << 8, true, "command"});
     for (uint32_t i = 0; i < G_N_ELEMENTS(data); i++)
@@ -245,12 +246,12 @@ static void add_osts(Model *m, uint32_t vcpu)
 {
     static const struct {
         uint32_t source, status;
-    } osts[] = {{1, 0},   {1, 0x80},    {1, 0x81},   {3, 0},
-                {3, 0x84}, {3, 0x82}, {0x103, 0}, {0x103, 0x84}, {7, 0}};
+    } osts[] = {{1, 0},    {1, 0x80},  {1, 0x81},     {3, 0}, {3, 0x84},
+                {3, 0x82}, {0x103, 0}, {0x103, 0x84}, {7, 0}};
 
     for (uint32_t i = 0; i < G_N_ELEMENTS(osts); i++)
-        model_add(m, &(Action){act_ost, vcpu | osts[i].source << 2 | osts[i].status << 18, true,
-                               "_OST"});
+        model_add(
+            m, &(Action){act_ost, vcpu | osts[i].source << 2 | osts[i].status << 18, true, "_OST"});
 }
 
 void hostile_add_actions(Model *m)

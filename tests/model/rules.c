@@ -219,8 +219,7 @@ static void update_shown(Model *m, uint32_t v)
     uint8_t bit = after->request_kind == VCPUHP_REQUEST_PLUG ? SLOT_INSERT : SLOT_REMOVE;
     bool mine = m->call.vcpu == v, was_raised = before->status & bit;
     const Stops *stops = &m->slots.stops;
-    bool is_reset =
-        m->call.before.stops.resetting && !stops->resetting && !stops->reset_failed;
+    bool is_reset = m->call.before.stops.resetting && !stops->resetting && !stops->reset_failed;
 
     if (!is_open(after))
         return;
@@ -255,6 +254,23 @@ static void update_shown(Model *m, uint32_t v)
     }
 }
 
+/* The request's own answer, which leaves it open; until it is raised again. */
+static void update_answered(Model *m, uint32_t v)
+{
+    const Slot *slot = &m->slots.table[v];
+    VcpuState *s = &m->s.vcpus[v];
+    bool plug = slot->request_kind == VCPUHP_REQUEST_PLUG;
+    bool own = m->call.kind == CALL_OST && m->fx.n_events && m->fx.events[0].request &&
+               m->fx.events[0].vcpu == v;
+    uint32_t status = own ? m->fx.events[0].ost_status : 0;
+    bool success = status == VCPUHP_OST_SUCCESS;
+
+    if (own && stays_open(m, v) && is_enabled(slot))
+        s->answered |= plug || !success;
+    if (!is_open(slot) || !stays_open(m, v) || slot->status & (plug ? SLOT_INSERT : SLOT_REMOVE))
+        s->answered = 0;
+}
+
 static void check_seen(Model *m, uint32_t v)
 {
     const Slot *before = &m->call.table[v];
@@ -286,17 +302,18 @@ static void check_timers(Model *m, uint32_t v)
     bool unplug = slot->request_kind == VCPUHP_REQUEST_UNPLUG;
     bool seen = is_open(slot) && slot->request_state == VCPUHP_REQUEST_SEEN;
     bool raised = slot->status & (unplug ? SLOT_REMOVE : SLOT_INSERT);
+    bool answered = m->s.vcpus[v].answered;
     bool void_plug = !unplug && slot->status & SLOT_FW_REMOVE;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(timers); i++)
         RULE(!timers[i] || (m->slots.wake && m->slots.wake <= timers[i]), v,
              "M17: the wake-up is later than a timer");
     RULE(!slot->deadline || is_open(slot), v, "M18: a timeout without a request");
-    RULE(!slot->deadline || !unplug || is_enabled(slot), v, "M18: an unplug can time out after _EJ0");
+    RULE(!slot->deadline || !unplug || is_enabled(slot), v,
+         "M18: an unplug can time out after _EJ0");
     RULE(!slot->retry_at || (seen && is_enabled(slot)), v, "M18: a retry without a taken request");
-    RULE(!slot->retry_at || !slot->in_progress, v, "M18: a retry of what is in progress");
-    if (m->setup->retry_ms && seen && is_enabled(slot) && !slot->in_progress && !raised &&
-        !void_plug)
+    RULE(!slot->retry_at || !answered, v, "M18: a retry of what is in progress");
+    if (m->setup->retry_ms && seen && is_enabled(slot) && !answered && !raised && !void_plug)
         RULE(slot->retry_at, v, "M19: a taken request is not raised again");
     if (is_open(slot) && slot->request_state == VCPUHP_REQUEST_HELD)
         RULE(slot->eject_until || slot->leaving, v, "M20: nothing ends the hold of a plug");
@@ -377,17 +394,17 @@ static void check_sums(Model *m)
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
         uint8_t status = slots->table[i].status;
 
-        enabled |= (uint64_t)!!(status & SLOT_ENABLED) << i;
-        insert |= (uint64_t)!!(status & SLOT_INSERT) << i;
-        remove |= (uint64_t)!!(status & SLOT_REMOVE) << i;
-        fw_remove |= (uint64_t)!!(status & SLOT_FW_REMOVE) << i;
+        enabled |= (uint64_t) !!(status & SLOT_ENABLED) << i;
+        insert |= (uint64_t) !!(status & SLOT_INSERT) << i;
+        remove |= (uint64_t) !!(status & SLOT_REMOVE) << i;
+        fw_remove |= (uint64_t) !!(status & SLOT_FW_REMOVE) << i;
         n_running += slots->table[i].power != VCPUHP_POWER_OFF;
     }
-    RULE(slots->enabled[0] == enabled && slots->insert[0] == insert &&
-             slots->remove[0] == remove && slots->fw_remove[0] == fw_remove,
+    RULE(slots->enabled[0] == enabled && slots->insert[0] == insert && slots->remove[0] == remove &&
+             slots->fw_remove[0] == fw_remove,
          0, "M27: the bitmaps and the status bytes differ");
-    RULE(slots->n_raised == (uint32_t)__builtin_popcountll(insert) +
-                                (uint32_t)__builtin_popcountll(remove),
+    RULE(slots->n_raised ==
+             (uint32_t)__builtin_popcountll(insert) + (uint32_t)__builtin_popcountll(remove),
          0, "M27: the number of raised bits");
     RULE(slots->n_running == n_running, 0, "M27: the number of running vCPUs");
 }
@@ -396,14 +413,14 @@ static void check_effects(Model *m)
 {
     const Slots *before = &m->call.before;
     bool level_changed = (before->n_raised > 0) != (m->slots.n_raised > 0);
-    uint32_t most = 4 * (m->call.kind == CALL_EVENT || m->call.kind == CALL_EXPIRE
-                             ? m->config.n_vcpus
-                             : 1);
+    uint32_t most =
+        4 * (m->call.kind == CALL_EVENT || m->call.kind == CALL_EXPIRE ? m->config.n_vcpus : 1);
 
     RULE(!level_changed || m->fx.irq, 0, "M28: the line's level has changed unnoticed");
     RULE(before->wake == m->slots.wake || m->fx.timer, 0, "M17: the timer was not set");
     RULE(m->fx.n_events <= most, 0, "M29: too many events");
-    RULE(m->slots.last_event == before->last_event + m->fx.n_events, 0, "M29: a sequence number without an event");
+    RULE(m->slots.last_event == before->last_event + m->fx.n_events, 0,
+         "M29: a sequence number without an event");
     for (uint32_t i = 0; i < m->fx.n_events; i++)
         RULE(m->fx.events[i].sequence == before->last_event + i + 1, 0, "M29: the order of events");
     RULE(m->fx.off < 0 || m->slots.table[m->fx.off].power != VCPUHP_POWER_OFF, 0,
@@ -444,6 +461,7 @@ void rules_check(Model *m)
     check_new_request(m);
     check_cancel(m);
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
+        update_answered(m, i);
         check_status(m, i);
         check_policy(m, i);
         check_ids(m, i);
@@ -470,8 +488,8 @@ static void disown(Model *m)
 {
     for (uint32_t i = 0; i < m->s.n_queue; i++) {
         Work *work = &m->s.queue[i];
-        VcpuhpRequestKind kind = work->kind == WORK_DEVICE_CHECK ? VCPUHP_REQUEST_PLUG
-                                                                 : VCPUHP_REQUEST_UNPLUG;
+        VcpuhpRequestKind kind =
+            work->kind == WORK_DEVICE_CHECK ? VCPUHP_REQUEST_PLUG : VCPUHP_REQUEST_UNPLUG;
 
         work->own &= stays_open(m, work->vcpu) && is_open(&m->call.table[work->vcpu]) &&
                      m->slots.table[work->vcpu].request_kind == kind;
