@@ -144,7 +144,6 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
     slot->request_kind = kind;
     slot->stale = *taken(slot, kind);
     slot->was_enabled = kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED;
-    slot->until_on = slot->observed = slot->in_progress = false;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
     if (slot->deadline)
@@ -201,7 +200,7 @@ static void raise_request(Slots *slots, uint32_t vcpu, Effects *fx)
         return;
     }
     slot->request_state = VCPUHP_REQUEST_RAISED;
-    slot->observed = slot->in_progress = false;
+    slot->observed = false;
     slot->retry_at = 0;
     if (slot->request_kind == VCPUHP_REQUEST_PLUG)
         set_status(slots, vcpu, SLOT_ENABLED, fx);
@@ -393,7 +392,6 @@ static void raise_again(Slots *slots, uint32_t vcpu, Effects *fx)
     if (slot->request_kind == VCPUHP_REQUEST_NONE || slot->request_state != VCPUHP_REQUEST_SEEN ||
         !(slot->status & SLOT_ENABLED))
         return;
-    slot->in_progress = false;
     if (is_barred(slot))
         return;
     set_status(slots, vcpu, event_bit(slot), fx);
@@ -597,7 +595,7 @@ static void take(Slots *slots, uint32_t vcpu, uint8_t bit, VcpuhpRequestKind kin
         slot->request_state = VCPUHP_REQUEST_SEEN;
         add_event(slots, fx, VCPUHP_EVENT_SEEN, vcpu)->request = slot->request;
     }
-    if (slots->config->retry_ms && !slot->in_progress) {
+    if (slots->config->retry_ms) {
         slot->retry_at = now + slots->config->retry_ms * (int64_t)1000;
         arm(slots, slot->retry_at, fx);
     }
@@ -695,7 +693,7 @@ void slots_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
         slot->leaving = true;
 }
 
-/* The guest has answered, and must not be notified again, however the request goes on. */
+/* The guest has answered. Only the VMM or a new OSPM causes another notification. */
 static void stop_raising(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
@@ -718,11 +716,12 @@ static void insert_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx
     Slot *slot = &slots->table[vcpu];
 
     stop_raising(slots, vcpu, fx);
-    if (status == VCPUHP_OST_INSERT_IN_PROGRESS || (status == VCPUHP_OST_SUCCESS && slot->until_on))
-        slot->in_progress = true;
-    else
-        end_by_ost(slots, vcpu,
-                   status == VCPUHP_OST_SUCCESS ? VCPUHP_OUTCOME_DONE : VCPUHP_OUTCOME_REFUSED, fx);
+    if (status == VCPUHP_OST_INSERT_IN_PROGRESS)
+        return;
+    if (status != VCPUHP_OST_SUCCESS)
+        end_by_ost(slots, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
+    else if (!slot->until_on)
+        end_by_ost(slots, vcpu, VCPUHP_OUTCOME_DONE, fx);
 }
 
 /* OSPM has worked on the Eject Request. */
@@ -734,9 +733,7 @@ static void remove_ost(Slots *slots, uint32_t vcpu, uint32_t status, Effects *fx
     if (!(slot->status & SLOT_ENABLED) || status == VCPUHP_OST_SUCCESS)
         return;
     stop_raising(slots, vcpu, fx);
-    if (status == VCPUHP_OST_EJECT_IN_PROGRESS)
-        slot->in_progress = true;
-    else
+    if (status != VCPUHP_OST_EJECT_IN_PROGRESS)
         end_by_ost(slots, vcpu, VCPUHP_OUTCOME_REFUSED, fx);
 }
 

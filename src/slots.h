@@ -70,11 +70,10 @@ typedef struct Slot {
     bool until_on;    /* a plug that only the running vCPU completes */
     bool was_enabled; /* a plug of a vCPU that was enabled before: there is nothing to undo */
     bool observed; /* the guest may know of the raised request, which cannot be undone any more */
-    bool in_progress; /* the guest has answered that it works on the request: no retry */
-    bool unclosed;    /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
-    bool leaving;     /* disabled, but not yet off */
-    bool forced;      /* leaving without the guest's consent */
-    bool park;        /* its thread is asked to park */
+    bool unclosed; /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
+    bool leaving;  /* disabled, but not yet off */
+    bool forced;   /* leaving without the guest's consent */
+    bool park;     /* its thread is asked to park */
 } Slot;
 
 /* Stops, resets and the start between them (slots_stop()). */

@@ -33,13 +33,14 @@ typedef struct VcpuState {
     /* The slot */
     uint64_t status : 5, power : 2, kind : 2, request_state : 2, until_on : 1, observed : 1;
     uint64_t keeps_enabled : 1;
-    uint64_t in_progress : 1, unclosed : 1, leaving : 1, forced : 1, park : 1;
+    uint64_t unclosed : 1, leaving : 1, forced : 1, park : 1;
     uint64_t deadline : 1, retry : 1, eject : 1; /* armed */
     uint64_t inserts_taken : 2, removes_taken : 2, stale : 2;
     /* The VMM's thread */
     uint64_t thread : 2, kicked : 1;
     /* What rules need to know of the past */
     uint64_t shown : 1;       /* the guest may know of the open request */
+    uint64_t answered : 1;    /* the guest works on it, or has done what it can */
     uint64_t was_enabled : 1; /* when the open request was made */
     uint64_t overdue : 1;     /* forced, or past its eject timeout, while it runs */
     /* Linux */

@@ -254,6 +254,23 @@ static void update_shown(Model *m, uint32_t v)
     }
 }
 
+/* The request's own answer, which leaves it open; until it is raised again. */
+static void update_answered(Model *m, uint32_t v)
+{
+    const Slot *slot = &m->slots.table[v];
+    VcpuState *s = &m->s.vcpus[v];
+    bool plug = slot->request_kind == VCPUHP_REQUEST_PLUG;
+    bool own = m->call.kind == CALL_OST && m->fx.n_events && m->fx.events[0].request &&
+               m->fx.events[0].vcpu == v;
+    uint32_t status = own ? m->fx.events[0].ost_status : 0;
+    bool success = status == VCPUHP_OST_SUCCESS;
+
+    if (own && stays_open(m, v) && is_enabled(slot))
+        s->answered |= plug || !success;
+    if (!is_open(slot) || !stays_open(m, v) || slot->status & (plug ? SLOT_INSERT : SLOT_REMOVE))
+        s->answered = 0;
+}
+
 static void check_seen(Model *m, uint32_t v)
 {
     const Slot *before = &m->call.table[v];
@@ -285,6 +302,7 @@ static void check_timers(Model *m, uint32_t v)
     bool unplug = slot->request_kind == VCPUHP_REQUEST_UNPLUG;
     bool seen = is_open(slot) && slot->request_state == VCPUHP_REQUEST_SEEN;
     bool raised = slot->status & (unplug ? SLOT_REMOVE : SLOT_INSERT);
+    bool answered = m->s.vcpus[v].answered;
     bool void_plug = !unplug && slot->status & SLOT_FW_REMOVE;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(timers); i++)
@@ -294,9 +312,8 @@ static void check_timers(Model *m, uint32_t v)
     RULE(!slot->deadline || !unplug || is_enabled(slot), v,
          "M18: an unplug can time out after _EJ0");
     RULE(!slot->retry_at || (seen && is_enabled(slot)), v, "M18: a retry without a taken request");
-    RULE(!slot->retry_at || !slot->in_progress, v, "M18: a retry of what is in progress");
-    if (m->setup->retry_ms && seen && is_enabled(slot) && !slot->in_progress && !raised &&
-        !void_plug)
+    RULE(!slot->retry_at || !answered, v, "M18: a retry of what is in progress");
+    if (m->setup->retry_ms && seen && is_enabled(slot) && !answered && !raised && !void_plug)
         RULE(slot->retry_at, v, "M19: a taken request is not raised again");
     if (is_open(slot) && slot->request_state == VCPUHP_REQUEST_HELD)
         RULE(slot->eject_until || slot->leaving, v, "M20: nothing ends the hold of a plug");
@@ -444,6 +461,7 @@ void rules_check(Model *m)
     check_new_request(m);
     check_cancel(m);
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
+        update_answered(m, i);
         check_status(m, i);
         check_policy(m, i);
         check_ids(m, i);

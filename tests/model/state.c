@@ -40,7 +40,7 @@ void model_add(Model *m, const Action *action)
 /* What has no meaning without a request gets values that a new request must not keep. */
 static void poison(Slot *slot)
 {
-    slot->until_on = slot->was_enabled = slot->observed = slot->in_progress = true;
+    slot->until_on = slot->was_enabled = slot->observed = true;
     slot->stale = 3;
     slot->request = 0xdead;
     slot->request_state = VCPUHP_REQUEST_SEEN;
@@ -66,7 +66,6 @@ static void unpack_slot(Model *m, uint32_t vcpu)
         .until_on = from->until_on,
         .was_enabled = from->keeps_enabled,
         .observed = from->observed,
-        .in_progress = from->in_progress,
         .unclosed = from->unclosed,
         .leaving = from->leaving,
         .forced = from->forced,
@@ -122,7 +121,7 @@ static void pack_slot(Model *m, uint32_t vcpu)
     to->until_on = open && slot->until_on;
     to->keeps_enabled = open && slot->was_enabled;
     to->observed = open && slot->observed;
-    to->in_progress = open && slot->in_progress;
+    to->answered &= open;
     to->shown &= open;
     to->was_enabled &= open;
     to->unclosed = slot->unclosed;

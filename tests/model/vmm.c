@@ -89,7 +89,7 @@ static bool act_expire(Model *m, uint32_t arg)
 {
     Slot *slot = &m->slots.table[arg & 3];
 
-    if ((arg & DEADLINE && !slot->deadline) || (arg & RETRY && !slot->retry_at) ||
+    if (!m->slots.wake || (arg & DEADLINE && !slot->deadline) || (arg & RETRY && !slot->retry_at) ||
         (arg & EJECT && !slot->eject_until))
         return false;
     slot->deadline = arg & DEADLINE ? NOW : slot->deadline;
@@ -229,6 +229,7 @@ static bool act_reset_end(Model *m, uint32_t done)
 
 static void add_timers(Model *m, uint32_t vcpu)
 {
+    model_add(m, &(Action){act_expire, vcpu, true, "nothing is due"});
     model_add(m, &(Action){act_expire, vcpu | DEADLINE, true, "timeout"});
     model_add(m, &(Action){act_expire, vcpu | RETRY, true, "retry"});
     model_add(m, &(Action){act_expire, vcpu | EJECT, true, "end of eject"});

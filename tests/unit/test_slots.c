@@ -1308,6 +1308,61 @@ static void eject_closed_in_progress_is_still_open(void **state)
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_INSERT);
 }
 
+static void every_source_of_an_insertion_answers_a_plug(void **state)
+{
+    static const uint32_t sources[] = {VCPUHP_OST_SOURCE_BUS_CHECK, VCPUHP_OST_SOURCE_DEVICE_CHECK,
+                                       VCPUHP_OST_SOURCE_INSERT};
+    Fixture *f = *state;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(sources); i++) {
+        plug(f, 2);
+        take(f, 2, SLOT_INSERT);
+        ost(f, 2, sources[i], 0);
+        assert_int_equal(find_event(f, VCPUHP_EVENT_OST)->request, f->id);
+        assert_ended(f, f->id, VCPUHP_OUTCOME_DONE);
+        eject(f, 2);
+        ost(f, 2, VCPUHP_OST_SOURCE_EJECT, 0);
+    }
+}
+
+/* --- Timers of several vCPUs --- */
+
+static void assert_wakes_for(Fixture *f, int64_t when)
+{
+    assert_int_equal(f->slots.wake, when);
+    effects_init(&f->fx);
+    assert_true(slots_expire(&f->slots, f->now, &f->fx));
+    assert_int_equal(f->slots.wake, when);
+    assert_true(f->fx.timer);
+}
+
+static void a_timer_that_is_not_due_stays_armed(void **state)
+{
+    Fixture *f = *state;
+
+    unplug_until(f, 1, 5000);
+    assert_wakes_for(f, f->now + 5000 * 1000);
+    f->config.retry_ms = 4000;
+    take(f, 1, SLOT_REMOVE);
+    assert_wakes_for(f, f->now + 4000 * 1000);
+    f->config.eject_timeout_ms = 3000;
+    eject(f, 2);
+    assert_wakes_for(f, f->now + 3000 * 1000);
+}
+
+static void the_earliest_of_the_timers_wakes(void **state)
+{
+    Fixture *f = *state;
+
+    eject(f, 2);
+    assert_int_equal(f->slots.wake, f->now + EJECT_US);
+    unplug_until(f, 1, 1000);
+    assert_true(f->fx.timer);
+    assert_int_equal(f->slots.wake, f->now + 1000 * 1000);
+    eject(f, 3);
+    assert_int_equal(f->slots.wake, f->now + 1000 * 1000);
+}
+
 /* --- VCPUHP_UNTIL_ON --- */
 
 static void plug_until_on(Fixture *f, uint32_t vcpu, uint32_t timeout_ms)
@@ -1616,6 +1671,9 @@ int main(void)
         TEST(plug_until_on_in_place_of_an_unplug_is_not_undone_after_a_reset),
         TEST(unplug_can_be_cancelled_after_enabled_was_read),
         TEST(plug_until_on_raises_no_insert_while_the_firmware_has_to_eject),
+        TEST(every_source_of_an_insertion_answers_a_plug),
+        TEST(a_timer_that_is_not_due_stays_armed),
+        TEST(the_earliest_of_the_timers_wakes),
         TEST(a_slot_takes_little_memory),
     };
 
