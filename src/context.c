@@ -67,11 +67,12 @@ static G_GNUC_NO_INLINE void set_line(Vcpuhp *hp)
         line_deliver(&hp->line, &hp->slots, &hp->counters, backend, data);
 }
 
-static G_GNUC_NO_INLINE void kick(Vcpuhp *hp, const uint64_t *kicks)
+static G_GNUC_NO_INLINE void kick(const Vcpuhp *hp, const Backend *backend, void *data,
+                                  const uint64_t *kicks)
 {
     for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
         if (kicks[i / 64] >> (i % 64) & 1)
-            hp->backend->vcpu_kick(hp->backend_data, i);
+            backend->vcpu_kick(data, i);
 }
 
 static void leave(Vcpuhp *hp, const Effects *fx);
@@ -102,10 +103,14 @@ static bool start(Vcpuhp *hp, uint32_t vcpu, const Entry *from, GError **error)
 
 /*
  * Drop the lock and carry out the effects: the one place where a change acts on the world. Returns
- * false, with error set, if a vCPU could not be started.
+ * false, with error set, if a vCPU could not be started. The backend can be replaced while no vCPU
+ * is counted as running: one to be kicked may have parked meanwhile, one to be turned on or off is
+ * still counted.
  */
 static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
 {
+    const Backend *backend = hp->backend;
+    void *data = hp->backend_data;
     Entry entry = {0};
 
     if (fx->start >= 0)
@@ -117,7 +122,7 @@ static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
     else
         g_mutex_unlock(&hp->slots.lock);
     if (fx->kick)
-        kick(hp, fx->kicks);
+        kick(hp, backend, data, fx->kicks);
     for (uint32_t i = 0; i < fx->n_events; i++)
         tell(hp, &fx->events[i]);
     if (fx->off >= 0)
@@ -205,7 +210,6 @@ bool context_set_backend(Vcpuhp *hp, const Backend *backend, void *data, const c
     if (!why && data) {
         hp->backend_data = data;
         g_atomic_pointer_set(&hp->backend, backend);
-        hp->line.level = false;
     }
     g_mutex_unlock(&hp->slots.lock);
     return !why || refuse(error, VCPUHP_ERROR_ORDER, "%s: %s", what, why);
@@ -460,15 +464,19 @@ void vcpuhp_stop(Vcpuhp *hp)
 
 bool vcpuhp_reset(Vcpuhp *hp, GError **error)
 {
+    const Backend *backend;
+    void *data;
     bool done;
     Effects fx;
 
     g_mutex_lock(&hp->slots.lock);
     done = slots_reset_begin(&hp->slots, error);
+    backend = hp->backend;
+    data = hp->backend_data;
     g_mutex_unlock(&hp->slots.lock);
     if (!done)
         return false;
-    done = hp->backend->reset(hp->backend_data, error);
+    done = backend->reset(data, error);
     enter(hp, &fx);
     slots_reset_end(&hp->slots, done, &fx);
     leave(hp, &fx);

@@ -32,10 +32,10 @@ void line_deliver(Line *line, Slots *slots, VcpuhpCounters *counters, const Back
         seen = g_atomic_int_get(&line->changes);
         g_mutex_lock(&slots->lock);
         level = slots->n_raised > 0;
-        counters->irq_raised += level && !line->level;
+        counters->irq_raised += level && !line->delivered;
         g_mutex_unlock(&slots->lock);
-        if (level != line->level)
+        if (level != line->delivered)
             backend->irq_set(data, level);
-        line->level = level;
+        line->delivered = level;
     } while (g_atomic_int_add(&line->changes, -seen) != seen);
 }

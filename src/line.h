@@ -12,8 +12,9 @@
 #include "slots.h"
 
 typedef struct Line {
-    bool level;   /* as the interrupt controller last had it */
-    gint changes; /* changes that line_deliver() has not delivered yet */
+    bool level;     /* as line_set_locked() last set it; guarded by the lock */
+    bool delivered; /* as line_deliver() last set it; its own */
+    gint changes;   /* changes that line_deliver() has not delivered yet */
 } Line;
 
 /*

@@ -287,6 +287,12 @@ static bool refuse_pending(const Slot *slot, uint32_t vcpu, GError **error)
                   slot->request, slot->request_kind == VCPUHP_REQUEST_PLUG ? "plug" : "unplug");
 }
 
+/* A callback of vcpuhp_free() may ask for more, which nobody would end. */
+static bool refuse_ending(GError **error)
+{
+    return refuse(error, VCPUHP_ERROR_ORDER, "the context is being freed");
+}
+
 static bool refuse_disabled(uint32_t vcpu, GError **error)
 {
     return refuse(error, VCPUHP_ERROR_DISABLED, "vCPU %u is not enabled", vcpu);
@@ -299,6 +305,8 @@ bool slots_plug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms
 
     if (!slot)
         return false;
+    if (slots->ending)
+        return refuse_ending(error);
     if (flags & ~VCPUHP_UNTIL_ON)
         return refuse(error, VCPUHP_ERROR_INVALID,
                       "flags is 0x%x, which has bits other than VCPUHP_UNTIL_ON", flags);
@@ -333,6 +341,8 @@ bool slots_unplug(Slots *slots, uint32_t vcpu, uint32_t flags, uint32_t timeout_
 
     if (!slot)
         return false;
+    if (slots->ending)
+        return refuse_ending(error);
     if (flags)
         return refuse(error, VCPUHP_ERROR_INVALID, "flags is 0x%x, but an unplug has none", flags);
     if (slot->request_kind == VCPUHP_REQUEST_UNPLUG)
@@ -431,6 +441,7 @@ bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error)
 
 bool slots_end_requests(Slots *slots, Effects *fx)
 {
+    slots->ending = true;
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
         if (slots->table[i].request_kind == VCPUHP_REQUEST_NONE)
             continue;

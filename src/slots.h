@@ -94,6 +94,7 @@ typedef struct Slots {
     uint32_t n_raised;  /* insert and remove bits set: the interrupt is high unless 0 */
     uint32_t n_running; /* slots that are not POWER_OFF */
     Stops stops;
+    bool ending; /* slots_end_requests() was called: no more requests */
     /* By slot number, one bit each; the same as in Slot.status. */
     uint64_t enabled[SLOT_WORDS], insert[SLOT_WORDS], remove[SLOT_WORDS], fw_remove[SLOT_WORDS];
     uint64_t errors; /* guest errors so far */
@@ -115,7 +116,7 @@ bool slots_force(Slots *slots, uint32_t vcpu, Effects *fx, GError **error);
 bool slots_query(Slots *slots, uint32_t vcpu, VcpuhpVcpuInfo *ret_info, GError **error);
 /* Act on every deadline that has passed. Returns false if fx is full: call again. */
 bool slots_expire(Slots *slots, int64_t now, Effects *fx);
-/* End every request as CANCELLED. Returns false if fx is full: call again. */
+/* End every request as CANCELLED, and refuse all that come later. Returns false if fx is full: call again. */
 bool slots_end_requests(Slots *slots, Effects *fx);
 /* An event that the caller reports itself, with the next sequence number. */
 VcpuhpEvent slots_new_event(Slots *slots, VcpuhpEventKind kind, uint32_t vcpu);

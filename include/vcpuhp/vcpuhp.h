@@ -456,7 +456,7 @@ typedef enum {
  * DONE on return. After an eject, the plug is held until the guest has closed the eject by `_OST`
  * or config.eject_timeout_ms have passed.
  *
- * Errors: INVALID, NO_VCPU, ENABLED, PENDING.
+ * Errors: INVALID, NO_VCPU, ENABLED, PENDING; ORDER in a callback of vcpuhp_free().
  * @param hp the context
  * @param vcpu the vCPU's number
  * @param flags VcpuhpRequestFlags
@@ -472,7 +472,8 @@ VCPUHP_API bool vcpuhp_plug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t 
  * If a plug of this vCPU is open that the guest has not seen, it is undone, and the unplug is DONE
  * as soon as the vCPU is off. A plug that the guest has seen is overtaken (CANCELLED).
  *
- * Errors: INVALID (flags must be 0), NO_VCPU, FIXED, DISABLED, PENDING. */
+ * Errors: INVALID (flags must be 0), NO_VCPU, FIXED, DISABLED, PENDING; ORDER in a callback of
+ * vcpuhp_free(). */
 VCPUHP_API bool vcpuhp_unplug(Vcpuhp *hp, uint32_t vcpu, uint32_t flags, uint32_t timeout_ms,
                               uint32_t *ret_request, GError **error);
 

@@ -151,6 +151,15 @@ void fake_guest_mmio(uint32_t vcpu, uint64_t address, uint32_t len, bool is_writ
     memcpy(next->mmio.data, &data, sizeof(data));
 }
 
+uint64_t fake_mmio_data(uint32_t vcpu)
+{
+    struct kvm_run run = get_run(vcpu);
+    uint64_t data;
+
+    memcpy(&data, run.mmio.data, sizeof(data));
+    return data;
+}
+
 /* As KVM has it: the arguments stay in the registers. */
 void fake_guest_call(uint32_t vcpu, uint32_t function, uint64_t x1, uint64_t x2, uint64_t x3)
 {

@@ -115,6 +115,9 @@ void fake_guest_call(uint32_t vcpu, uint32_t function, uint64_t x1, uint64_t x2,
 void fake_guest_event(uint32_t vcpu, uint32_t type);
 void fake_guest_exit(uint32_t vcpu, uint32_t reason);
 
+/* What the exit that was served last left in kvm_run as the data of a read. */
+uint64_t fake_mmio_data(uint32_t vcpu);
+
 /* A signal for the thread that runs the vCPU: KVM_RUN, the one under way or else the next, fails
  * with EINTR. */
 void fake_signal(uint32_t vcpu);

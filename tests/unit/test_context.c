@@ -27,7 +27,8 @@ typedef struct Fixture {
     bool irq;
     GArray *events;
     char *host_error;
-    uint32_t plug_on; /* plug this vCPU from within the event callback */
+    uint32_t plug_on;   /* plug this vCPU from within the event callback, … */
+    GError *plug_error; /* … which failed */
 } Fixture;
 
 static bool on_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque)
@@ -62,7 +63,7 @@ static void on_event(const VcpuhpEvent *event, void *opaque)
         f->host_error = g_strdup(event->text);
     f->plug_on = 0;
     if (vcpu)
-        assert_true(vcpuhp_plug(f->hp, vcpu, 0, 0, NULL, NULL));
+        vcpuhp_plug(f->hp, vcpu, 0, 0, NULL, &f->plug_error);
 }
 
 static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
@@ -92,6 +93,7 @@ static int tear_down(void **state)
 
     vcpuhp_free(f->hp);
     g_array_unref(f->events);
+    g_clear_error(&f->plug_error);
     g_free(f->host_error);
     g_free(f);
     return 0;
@@ -328,6 +330,17 @@ static void free_ends_open_requests(void **state)
     assert_true(reported(f, VCPUHP_EVENT_ENDED));
 }
 
+static void no_request_can_be_made_while_the_context_is_freed(void **state)
+{
+    Fixture *f = *state;
+
+    assert_true(vcpuhp_plug(f->hp, 2, 0, 0, NULL, NULL));
+    f->plug_on = 3;
+    vcpuhp_free(f->hp);
+    f->hp = NULL;
+    assert_true(g_error_matches(f->plug_error, VCPUHP_ERROR, VCPUHP_ERROR_ORDER));
+}
+
 static void misaligned_entry_of_vcpu_0_is_refused(void **state)
 {
     Fixture *f = *state;
@@ -460,6 +473,7 @@ int main(void)
         TEST(timer_fd_is_readable_when_dispatch_is_due),
         TEST(deadline_that_passes_during_dispatch_is_not_lost),
         TEST(free_ends_open_requests),
+        TEST(no_request_can_be_made_while_the_context_is_freed),
         TEST(misaligned_entry_of_vcpu_0_is_refused),
         TEST(start_without_a_thread_is_an_error_of_its_own),
         TEST(line_of_events_before_start_is_set_by_start),
