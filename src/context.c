@@ -24,7 +24,7 @@ static void enter(Vcpuhp *hp, Effects *fx)
 
 /* --- Effects --- */
 
-static void tell(Vcpuhp *hp, const VcpuhpEvent *event)
+static void report(Vcpuhp *hp, const VcpuhpEvent *event)
 {
     if (hp->callbacks.event)
         hp->callbacks.event(event, hp->opaque);
@@ -38,7 +38,7 @@ void context_host_error(Vcpuhp *hp, uint32_t vcpu, const GError *error)
     event = slots_new_event(&hp->slots, VCPUHP_EVENT_HOST_ERROR, vcpu);
     g_mutex_unlock(&hp->slots.lock);
     event.text = error->message;
-    tell(hp, &event);
+    report(hp, &event);
 }
 
 /* With the lock held: the last thread to set the timer is the one that saw the last change. */
@@ -124,7 +124,7 @@ static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
     if (fx->kick)
         kick(hp, backend, data, fx->kicks);
     for (uint32_t i = 0; i < fx->n_events; i++)
-        tell(hp, &fx->events[i]);
+        report(hp, &fx->events[i]);
     if (fx->off >= 0)
         turn_off(hp, fx->off, fx->off_asked);
     return fx->start < 0 || start(hp, fx->start, &entry, error);
