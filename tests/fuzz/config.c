@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     VcpuhpConfig config;
     uint8_t options = next8(&in);
 
-    vcpuhp_config_init(&config, 1 + next8(&in), 1);
+    vcpuhp_config_init(&config, 1 + next8(&in) % 80, 1);
     config.coldplug = options & 1 ? VCPUHP_COLDPLUG_REMOVABLE : VCPUHP_COLDPLUG_FIXED;
     if (options & 2) {
         mpidrs = g_new(uint64_t, MIN(config.n_vcpus, VCPUHP_MAX_VCPUS));

@@ -98,7 +98,7 @@ static void replay(Space *space, uint32_t node)
 /* As a test function, up to the node and, unless it is NOWHERE, through the action. */
 static void print_trace(Space *space, const char *why, uint32_t node, uint32_t action)
 {
-    printf("%s: %s\n\nstatic void trace(void **state)\n{\n    Fixture *f = *state;\n\n",
+    printf("# %s: %s\n\nstatic void trace(void **state)\n{\n    Fixture *f = *state;\n\n",
            space->m.setup->name, why);
     trace_on(true);
     replay(space, node);
@@ -222,7 +222,8 @@ static bool nothing_is_stuck(Space *space)
 
 /* --- Explorations --- */
 
-static bool explore(const Setup *setup, uint32_t limit, uint64_t *states, uint64_t *calls)
+static bool explore(const Setup *setup, unsigned number, uint32_t limit, uint64_t *states,
+                    uint64_t *calls)
 {
     Space space = {.nodes = g_array_new(FALSE, FALSE, sizeof(Node))};
     int64_t began = g_get_real_time();
@@ -239,11 +240,9 @@ static bool explore(const Setup *setup, uint32_t limit, uint64_t *states, uint64
     closed = next == space.nodes->len;
     if (ok && closed && space.edges)
         ok = nothing_is_stuck(&space);
-    printf("%-28s %10u states %12" G_GUINT64_FORMAT " calls %6.1f s%s\n", setup->name,
-           space.nodes->len, space.calls, (g_get_real_time() - began) / 1e6,
-           !ok      ? "  BROKEN"
-           : closed ? ""
-                    : "  not closed");
+    printf("%s %u - %s: %u states, %" G_GUINT64_FORMAT " calls, %.1f s%s\n", ok ? "ok" : "not ok",
+           number, setup->name, space.nodes->len, space.calls, (g_get_real_time() - began) / 1e6,
+           closed || !ok ? "" : ", not closed");
     fflush(stdout);
     *states += space.nodes->len;
     *calls += space.calls;
@@ -279,7 +278,7 @@ static const Setup large[] = {
     {"linux-2-block", 3, RETRY_MS, 1, 2, ROOT, &block_aml},
 };
 
-/* model [all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these */
+/* model [all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these; in TAP */
 int main(int argc, char **argv)
 {
     const Setup *setups = argc > 1 ? large : quick;
@@ -287,11 +286,14 @@ int main(int argc, char **argv)
     bool all = argc < 2 || strcmp(argv[1], "all") == 0;
     uint32_t limit = argc > 2 ? atoi(argv[2]) : 0;
     uint64_t states = 0, calls = 0;
+    unsigned n_run = 0;
     bool ok = true;
 
     for (unsigned i = 0; i < n; i++)
-        if (all || strcmp(argv[1], setups[i].name) == 0)
-            ok &= explore(&setups[i], limit, &states, &calls);
-    printf("%" G_GUINT64_FORMAT " states, %" G_GUINT64_FORMAT " calls\n", states, calls);
+        if (all || strcmp(argv[1], setups[i].name) == 0) {
+            ok &= explore(&setups[i], ++n_run, limit, &states, &calls);
+        }
+    printf("1..%u\n# %" G_GUINT64_FORMAT " states, %" G_GUINT64_FORMAT " calls\n", n_run, states,
+           calls);
     return ok ? 0 : 1;
 }
