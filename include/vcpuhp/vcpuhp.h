@@ -336,8 +336,8 @@ typedef enum {
     /** The guest did something that no correct OS does; text says what. Reported the 1st, 2nd,
      * 4th, 8th … time, as DENIED is. */
     VCPUHP_EVENT_GUEST_ERROR,
-    /** The host failed where no caller can be told; text names the ioctl and errno. A guest's
-     * call, if that was the cause, was answered INTERNAL_FAILURE. */
+    /** The host failed where no caller can be told; text names the ioctl and errno. If a guest's
+     * call failed because of it, the call was answered INTERNAL_FAILURE. */
     VCPUHP_EVENT_HOST_ERROR,
     /** All vCPUs have parked after vcpuhp_stop(). */
     VCPUHP_EVENT_STOPPED,
