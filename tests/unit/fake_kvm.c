@@ -19,8 +19,9 @@
 /* What GICR_PROPBASER and GICR_PENDBASER are at first, the former with an ITS only. */
 #define LPI_TABLES 0x580
 #define NO_ADDRESS UINT64_MAX
-/* The virtual timer's interrupt */
-#define TIMER_PPI 27
+/* The interrupts of the virtual and the physical timer */
+#define TIMER_PPI  27
+#define PTIMER_PPI 30
 
 const FakeHost fake_modern_host = {
     .max_vcpus = 512,
@@ -105,6 +106,8 @@ int fake_kvm_begin(const FakeHost *host)
     fake.host = *host;
     fake.n_fail = 1;
     fake.fail_errno = EIO;
+    fake.psci_version = PSCI_VERSION(1, 1);
+    fake.fw_bitmap = 1;
     fake.vgic.dist_base = fake.vgic.cpu_base = fake.vgic.its_base = NO_ADDRESS;
     fake.vm_fd = new_fd(&vm_ino);
     vgic_ino = its_ino = 0;
@@ -323,6 +326,8 @@ static int irq_line(const struct kvm_irq_level *level)
 {
     uint32_t intid = level->irq & KVM_ARM_IRQ_NUM_MASK;
 
+    if (!fake.vgic.created)
+        return -ENXIO;
     init_if_v2();
     if (!fake.vgic.initialised)
         return -EBUSY;
@@ -411,7 +416,8 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 #define REG_CSSELR     0x603000000013d000
 #define REG_PTIMER_CNT 0x603000000013df01
 #define REG_TIMER_CNT  0x603000000013df1a
-#define REG_FW_VERSION 0x6030000000140000
+#define REG_FW_VERSION 0x6030000000140000 /* KVM_REG_ARM_PSCI_VERSION */
+#define REG_FW_BITMAP  0x6030000000160000 /* KVM_REG_ARM_STD_BMAP */
 #define REG_APIAKEYLO  0x603000000013c108
 #define REG_PMCR       0x603000000013dce0
 #define REG_SVE_VLS    0x606000000015ffff
@@ -419,9 +425,9 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 /* As KVM does, list a feature's registers only if the vCPU has it. */
 static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
 {
-    static const uint64_t ids[] = {REG_PC,        REG_V0,        REG_MIDR,   REG_MPIDR,
-                                   REG_MMFR2,     REG_SCTLR,     REG_CSSELR, REG_PTIMER_CNT,
-                                   REG_TIMER_CNT, REG_FW_VERSION};
+    static const uint64_t ids[] = {REG_PC,        REG_V0,         REG_MIDR,     REG_MPIDR,
+                                   REG_MMFR2,     REG_SCTLR,      REG_CSSELR,   REG_PTIMER_CNT,
+                                   REG_TIMER_CNT, REG_FW_VERSION, REG_FW_BITMAP};
     static const struct {
         uint32_t feature;
         uint64_t id;
@@ -465,6 +471,8 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
         return &v->sctlr;
     case REG_CSSELR:
         return &v->csselr;
+    case REG_FW_VERSION:
+        return &fake.psci_version;
     case REG_APIAKEYLO:
         return v->features & 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS ? &v->apiakeylo : NULL;
     case REG_PMCR:
@@ -476,15 +484,26 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
     }
 }
 
-static int get_constant(uint64_t id, uint64_t *value)
+static uint64_t mmfr2(void)
 {
-    if (id != REG_MMFR2)
-        return -ENOENT;
-    *value = fake.host.fwb ? 1ull << 40 : 0;
-    return 0;
+    return fake.host.fwb ? 1ull << 40 : 0;
 }
 
-static int set_constant(uint64_t id)
+static int get_constant(uint64_t id, uint64_t *value)
+{
+    switch (id) {
+    case REG_MMFR2:
+        *value = mmfr2();
+        return 0;
+    case REG_FW_BITMAP:
+        *value = fake.fw_bitmap;
+        return 0;
+    default:
+        return -ENOENT;
+    }
+}
+
+static int set_constant(uint64_t id, const uint64_t *value)
 {
     switch (id) {
     case REG_PTIMER_CNT:
@@ -492,10 +511,16 @@ static int set_constant(uint64_t id)
         fake.n_jumps++;
         return 0;
     case REG_MIDR:
-    case REG_MMFR2:
         return -EINVAL;
-    case REG_FW_VERSION:
-        return fake.has_run ? -EBUSY : 0;
+    case REG_MMFR2:
+        return *value == mmfr2() ? 0 : -EINVAL;
+    case REG_FW_BITMAP:
+        if (*value == fake.fw_bitmap)
+            return 0;
+        if (fake.has_run)
+            return -EBUSY;
+        fake.fw_bitmap = *value;
+        return 0;
     default:
         return -ENOENT;
     }
@@ -510,7 +535,7 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
     if (!v->initialised)
         return -ENOEXEC;
     if (!own || (reg->id == fake.hidden_reg))
-        return set ? set_constant(reg->id) : get_constant(reg->id, value);
+        return set ? set_constant(reg->id, value) : get_constant(reg->id, value);
     if (reg->id == REG_SVE_VLS && set && v->finalised)
         return -EPERM;
     memcpy(set ? own : value, set ? value : own, size);
@@ -566,6 +591,8 @@ static int first_run(const FakeVcpu *v)
         return -ENOEXEC;
     if (v->features & 1u << KVM_ARM_VCPU_SVE && !v->finalised)
         return -EPERM;
+    if (!fake.vgic.created)
+        return 0;
     init_if_v2();
     if (!fake.vgic.initialised)
         return -EBUSY;
@@ -575,7 +602,9 @@ static int first_run(const FakeVcpu *v)
         (fake.vgic.type == KVM_DEV_TYPE_ARM_VGIC_V2 ? fake.vgic.cpu_base == NO_ADDRESS
                                                     : slots < fake.n_vcpus))
         return -ENXIO;
-    if (v->features & 1u << KVM_ARM_VCPU_PMU_V3 && !v->pmu_initialised)
+    /* The timers, too, want their interrupts for themselves. */
+    if (v->features & 1u << KVM_ARM_VCPU_PMU_V3 &&
+        (!v->pmu_initialised || v->pmu_irq == TIMER_PPI || v->pmu_irq == PTIMER_PPI))
         return -EINVAL;
     return 0;
 }
@@ -659,6 +688,9 @@ static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
         return finalize(v, *(int *)arg);
     case KVM_SET_ONE_REG:
         return one_reg(v, arg, true);
+    case KVM_GET_MP_STATE:
+        ((struct kvm_mp_state *)arg)->mp_state = v->mp_state;
+        return 0;
     case KVM_SET_MP_STATE:
         v->mp_state = ((struct kvm_mp_state *)arg)->mp_state;
         return 0;
@@ -870,7 +902,7 @@ static int cpu_sysreg(FakeCpuInterface *cpu, uint32_t instr, uint64_t *value, bo
             reg = &cpu->igrpen1;
             break;
         default:
-            return -ENXIO;
+            return -ENOENT;
         }
     }
     if (instr >= 0xc644 && instr <= 0xc64b && (instr & 3) >= n_apr)

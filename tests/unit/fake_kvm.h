@@ -80,7 +80,8 @@ typedef struct FakeKvm {
     struct kvm_smccc_filter filters[FAKE_MAX_FILTERS];
     uint32_t n_filters;
     bool has_run;
-    uint64_t hidden_reg; /* a register that is listed, but answers ENOENT; 0: none */
+    uint64_t psci_version, fw_bitmap; /* firmware registers, of the whole VM */
+    uint64_t hidden_reg;              /* a register that is listed, but answers ENOENT; 0: none */
     /* Called before each ioctl, without the fake's lock: what happens then happens in the midst of
      * what the code under test is doing. NULL: nothing does. */
     void (*before)(unsigned long request, void *opaque);

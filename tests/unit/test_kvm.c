@@ -1041,7 +1041,7 @@ static void with_fwb_another_power_on_takes_8_ioctls_too(void **state)
     assert_int_equal(count_cpu_on(f), 8);
 }
 
-/* KVM has less than 300 registers: tests/contract. */
+/* KVM of Linux 6.12 has 174 of them, 276 with SVE, PMU and pointer authentication. */
 static void without_fwb_another_power_on_takes_an_ioctl_more_for_each_register(void **state)
 {
     Fixture *f = *state;
