@@ -117,7 +117,7 @@ static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
         entry = hp->slots.table[fx->start].entry;
     if (fx->timer)
         set_timer(hp);
-    if (fx->irq)
+    if (fx->irq || hp->line.failed)
         set_line(hp);
     else
         g_mutex_unlock(&hp->slots.lock);

@@ -6,10 +6,15 @@ bool line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
 {
     bool level = slots->n_raised > 0;
 
-    if (level == line->level)
+    if (level == line->level) {
+        line->failed = false;
         return true;
-    if (!backend->irq_set_locked(data, level, error))
+    }
+    if (!backend->irq_set_locked(data, level, line->failed ? NULL : error)) {
+        line->failed = true;
         return false;
+    }
+    line->failed = false;
     counters->irq_raised += level;
     line->level = level;
     return true;

@@ -112,8 +112,8 @@ static inline void vcpuhp_kvm_config_init(VcpuhpKvmConfig *config, int vm_fd)
  * Errors: STRUCT; ORDER, also if the VM of lent vCPUs has run; INVALID, also if something lent
  * contradicts the config: the message names the field; NOT_SUPPORTED if the host's KVM lacks
  * something. After these the VM is unchanged. KVM, or prepare_vcpu's own, if a later step fails:
- * the library closes what it opened, but KVM cannot take vCPUs back, so a VM whose vCPUs the
- * library created is lost. */
+ * the library closes what it opened, but KVM cannot take back vCPUs that the library created, nor
+ * the SMCCC filter, so the VM is lost. */
 VCPUHP_API bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error);
 
 /** A vCPU's fd, for ioctls of the VMM's own while the vCPU is off, or in its thread.

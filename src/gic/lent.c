@@ -30,8 +30,9 @@ static bool check_address(const char *name, int fd, uint64_t type, const char *p
     uint64_t value = NO_ADDRESS;
 
     if (get_attr(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, type, &value) < 0)
-        return refuse(error, VCPUHP_ERROR_INVALID, "%s is %d, not a KVM device with %s: %s", name,
-                      fd, part, g_strerror(errno));
+        return refuse(error, VCPUHP_ERROR_INVALID,
+                      "%s is %d, not a KVM device with %s: KVM_GET_DEVICE_ATTR: %s", name, fd, part,
+                      g_strerror(errno));
     if (value == expected)
         return true;
     if (value == NO_ADDRESS)
@@ -51,8 +52,9 @@ static bool check_version(const Gic *gic, GError **error)
                        version == 3 ? KVM_VGIC_V3_ADDR_TYPE_DIST : KVM_VGIC_V2_ADDR_TYPE_DIST))
         return true;
     return refuse(error, VCPUHP_ERROR_INVALID,
-                  "vgic_fd is %d, not a KVM GICv%u device, but gic.version is %u", gic->fd, version,
-                  version);
+                  "vgic_fd is %d, not a KVM GICv%u device, but gic.version is %u: "
+                  "KVM_HAS_DEVICE_ATTR: %s",
+                  gic->fd, version, version, g_strerror(errno));
 }
 
 static bool check_n_irqs(const Gic *gic, GError **error)

@@ -22,7 +22,9 @@ typedef struct KvmVcpu {
     uint64_t mpidr; /* written after each KVM_ARM_VCPU_INIT; 0: KVM's own stays */
     bool entered;   /* its thread may call vcpuhp_kvm_handle_exit(); that thread's own */
     bool used;      /* it has been on since it was last reset */
-    bool forced;    /* it parked because it was asked to, and was not initialised since */
+    /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
+     * was asked to, or was last initialised only in part. */
+    bool needs_init;
 } KvmVcpu;
 
 typedef struct Kvm {

@@ -22,6 +22,13 @@ static bool probe_vm(Kvm *kvm, GError **error)
     return true;
 }
 
+/* Returns -1, with error set, if the host cannot tell. */
+static int check_extension(const Kvm *kvm, int cap, GError **error)
+{
+    return ioctl_call(kvm->vm_fd, KVM_CHECK_EXTENSION, IOCTL_NUMBER(cap), error,
+                      "KVM_CHECK_EXTENSION (capability %d)", cap);
+}
+
 static bool probe_capabilities(const Kvm *kvm, GError **error)
 {
     static const struct {
@@ -44,23 +51,31 @@ static bool probe_capabilities(const Kvm *kvm, GError **error)
     /* Lent vCPUs exist, so the host has what they need. */
     uint32_t features = kvm->lent ? 0 : kvm->init.features[0];
 
-    for (gsize i = 0; i < G_N_ELEMENTS(needs); i++)
-        if ((!needs[i].features || features & needs[i].features) &&
-            ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, IOCTL_NUMBER(needs[i].cap)) <= 0)
+    for (gsize i = 0; i < G_N_ELEMENTS(needs); i++) {
+        int has;
+
+        if (needs[i].features && !(features & needs[i].features))
+            continue;
+        has = check_extension(kvm, needs[i].cap, error);
+        if (has < 0)
+            return false;
+        if (!has)
             return refuse(error, VCPUHP_ERROR_NOT_SUPPORTED, "this host's KVM lacks %s",
                           needs[i].what);
+    }
     return true;
 }
 
 static bool probe_max_vcpus(const Kvm *kvm, GError **error)
 {
-    int max = ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, IOCTL_NUMBER(KVM_CAP_MAX_VCPUS));
+    int max = check_extension(kvm, KVM_CAP_MAX_VCPUS, error);
 
-    if (max < 0 || kvm->hp->config.n_vcpus > (uint32_t)max)
-        return refuse(error, VCPUHP_ERROR_NOT_SUPPORTED,
-                      "n_vcpus is %u, but this host's KVM has at most %d vCPUs in a machine",
-                      kvm->hp->config.n_vcpus, MAX(max, 0));
-    return true;
+    if (max < 0)
+        return false;
+    return kvm->hp->config.n_vcpus <= (uint32_t)max ||
+           refuse(error, VCPUHP_ERROR_NOT_SUPPORTED,
+                  "n_vcpus is %u, but this host's KVM has at most %d vCPUs in a machine",
+                  kvm->hp->config.n_vcpus, max);
 }
 
 /* Without the filter KVM would answer CPU_ON by itself, and turn on what is disabled. */
@@ -70,7 +85,8 @@ static bool probe_filter(const Kvm *kvm, GError **error)
         return true;
     return refuse(error, VCPUHP_ERROR_NOT_SUPPORTED,
                   "this host's KVM lacks the SMCCC filter (KVM_ARM_VM_SMCCC_FILTER), which Linux "
-                  "has since 6.4");
+                  "has since 6.4: KVM_HAS_DEVICE_ATTR: %s",
+                  g_strerror(errno));
 }
 
 bool kvm_probe(Kvm *kvm, GError **error)

@@ -31,10 +31,13 @@ static bool init(Kvm *kvm, uint32_t vcpu, bool stopped, GError **error)
         arg.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
     else
         arg.features[0] &= ~(1u << KVM_ARM_VCPU_POWER_OFF);
+    v->needs_init = true;
     if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &arg, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
         return false;
-    v->forced = false;
-    return !v->mpidr || ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error);
+    if (v->mpidr && !ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error))
+        return false;
+    v->needs_init = false;
+    return true;
 }
 
 /* KVM sees the vCPU stopped until it is powered on: not even a KVM_RUN by mistake runs it. */
@@ -94,7 +97,7 @@ static bool apply_image(Kvm *kvm, uint32_t vcpu)
     const KvmVcpu *v = &kvm->vcpus[vcpu];
     g_autoptr(GError) why = NULL;
 
-    if (kvm->fwb || v->forced)
+    if (kvm->fwb || v->needs_init)
         return false;
     if (kvm_image_apply(&kvm->image, v->fd, vcpu, &why))
         return true;
@@ -149,16 +152,18 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
 
 /*
  * Nobody runs a vCPU that is off. It is stopped for KVM, too, so that a KVM_RUN by mistake does not
- * run it, and that KVM, debuggers and statistics count it as off. This can fail only in a VM that
- * is dead, where KVM_RUN fails as well.
+ * run it, and that KVM, debuggers and statistics count it as off. If that fails, it is off for the
+ * guest and the VMM all the same.
  */
 void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
+    g_autoptr(GError) error = NULL;
 
     v->entered = false;
-    v->forced |= asked;
-    kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_STOPPED, "STOPPED", NULL);
+    v->needs_init |= asked;
+    if (!kvm_vcpu_set_mp_state(kvm, vcpu, KVM_MP_STATE_STOPPED, "STOPPED", &error))
+        context_host_error(kvm->hp, vcpu, error);
 }
 
 /* A vCPU without a mapping has never run: its thread is told not to enter. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An arm64 KVM for unit tests on any machine: it answers the ioctls of the code under test
- * (-Wl,--wrap=ioctl) by Linux 6.12's rules about order, repetition and state, and can let any one
- * of them fail. Switches are named after what other kernels do. Its fds are real ones (memfds), so
- * that what is left open or mapped can be counted.
+ * (-Wl,--wrap=ioctl,--wrap=close) by Linux 6.12's rules about order, repetition and state, and can
+ * let any one of them fail. Switches are named after what other kernels do. Its fds are real ones
+ * (memfds), so that what is left open or mapped can be counted.
  */
 #ifndef FAKE_KVM_H
 #define FAKE_KVM_H

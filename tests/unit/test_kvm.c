@@ -630,12 +630,12 @@ static void each_ioctl_that_fails_is_named_and_leaves_nothing_open(void **state)
             assert_int_equal(vcpuhp_kvm_vcpu_fd(f->hp, 0), -1);
         }
     }
-    /* By ioctl: 3 KVM_CREATE_VCPU; the vGIC, its address, 2 regions, interrupts, init; 3 times
-     * KVM_ARM_VCPU_INIT, FINALIZE; MPIDR read once and written 3 times; the ITS, its address, init;
-     * 3 times 2 for the PMU; 2 filters; ID_AA64MMFR2_EL1. */
-    assert_int_equal(n_failures, 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2 + 1);
-    /* KVM_ARM_PREFERRED_TARGET, 8 capabilities and KVM_CAP_MAX_VCPUS, vGIC, ITS, filter. */
-    assert_int_equal(n_probes, 1 + 8 + 1 + 3);
+    /* By ioctl: 8 capabilities and KVM_CAP_MAX_VCPUS; 3 KVM_CREATE_VCPU; the vGIC, its address, 2
+     * regions, interrupts, init; 3 times KVM_ARM_VCPU_INIT, FINALIZE; MPIDR read once and written 3
+     * times; the ITS, its address, init; 3 times 2 for the PMU; 2 filters; ID_AA64MMFR2_EL1. */
+    assert_int_equal(n_failures, 8 + 1 + 3 + 6 + 3 * 2 + 1 + 3 + 3 + 3 * 2 + 2 + 1);
+    /* KVM_ARM_PREFERRED_TARGET, vGIC, ITS, filter. */
+    assert_int_equal(n_probes, 1 + 3);
 }
 
 static void without_setup_there_are_no_fds(void **state)
@@ -1076,6 +1076,40 @@ static void affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu(void **state
     assert_true(vcpuhp_reset(f->hp, NULL));
     for (uint32_t i = 0; i < N_VCPUS; i++)
         assert_int_equal(fake.vcpus[i].mpidr, 1ull << 31 | mpidrs[i]);
+}
+
+static void a_vcpu_whose_reset_failed_in_the_middle_is_reset_again(void **state)
+{
+    static const uint64_t mpidrs[] = {0, 0x100, 0x200, 0x300};
+    FakeHost host = fake_modern_host;
+    Fixture *f = *state;
+
+    host.init_resets_mpidr = true;
+    begin(f, &host, N_VCPUS);
+    f->config.mpidrs = mpidrs;
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 0x100, ENTRY, 0), PSCI_RET_SUCCESS);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    park_by_force(f);
+    /* After KVM_ARM_VCPU_INIT, which has reset MPIDR_EL1, too. */
+    fake.fail_at = fake.n_calls + N_CALLS_BEFORE_ON + 2;
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 0x100, ENTRY, 0),
+                     PSCI_RET_INTERNAL_FAILURE);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 0x100, ENTRY, 0), PSCI_RET_SUCCESS);
+    assert_int_equal(fake.vcpus[1].mpidr, 1ull << 31 | 0x100);
+}
+
+static void a_vcpu_that_kvm_does_not_stop_parks_and_is_told(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    turn_on(f, 1);
+    assert_true(vcpuhp_force(f->hp, 1, NULL));
+    fake.fail_at = fake.n_calls + 1;
+    assert_int_equal(vcpuhp_kvm_handle_exit(f->hp, 1, EINTR), VCPUHP_KVM_EXIT_PARK);
+    assert_string_equal(f->host_error, "vCPU 1: KVM_SET_MP_STATE (STOPPED): Input/output error");
+    assert_int_equal(power_of(f, 1), VCPUHP_POWER_OFF);
 }
 
 /* As the VMM may make it by the ID registers, which it can change until the VM runs. */
@@ -1697,6 +1731,24 @@ static void an_interrupt_that_cannot_be_raised_is_told(void **state)
     assert_string_equal(f->host_error, "KVM_IRQ_LINE (INTID 33, high): Input/output error");
 }
 
+static void an_interrupt_that_could_not_be_raised_is_raised_by_the_next_call(void **state)
+{
+    Fixture *f = *state;
+    uint32_t id;
+
+    setup(f);
+    fake.fail_at = fake.n_calls + 1;
+    fake.n_fail = 2;
+    assert_true(vcpuhp_plug(f->hp, SPARE, 0, 0, &id, NULL));
+    g_clear_pointer(&f->host_error, g_free);
+    assert_true(vcpuhp_repeat(f->hp, id, NULL));
+    /* Told once, and still to be raised. */
+    assert_null(f->host_error);
+    assert_false(fake.vgic.spis[33].line);
+    assert_true(vcpuhp_repeat(f->hp, id, NULL));
+    assert_true(fake.vgic.spis[33].line);
+}
+
 static void after_a_reset_every_vcpu_can_run_again(void **state)
 {
     Fixture *f = *state;
@@ -1836,6 +1888,8 @@ int main(void)
         BOTH(with_fwb_another_power_on_takes_8_ioctls_too),
         BOTH(without_fwb_another_power_on_takes_an_ioctl_more_for_each_register),
         BOTH(affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu),
+        BOTH(a_vcpu_whose_reset_failed_in_the_middle_is_reset_again),
+        BOTH(a_vcpu_that_kvm_does_not_stop_parks_and_is_told),
         BOTH(a_register_that_is_hidden_after_the_setup_is_left_out),
         BOTH(registers_that_cannot_be_read_fail_the_start),
         BOTH(cpu_on_that_the_host_fails_is_an_internal_failure_and_the_vcpu_stays_off),
@@ -1868,6 +1922,7 @@ int main(void)
         BOTH(resets_that_race_requests_leave_a_machine_that_starts),
         BOTH(the_event_interrupt_is_an_spi_of_the_vgic),
         BOTH(an_interrupt_that_cannot_be_raised_is_told),
+        BOTH(an_interrupt_that_could_not_be_raised_is_raised_by_the_next_call),
         BOTH(after_a_reset_every_vcpu_can_run_again),
         BOTH(a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran),
         BOTH(a_reset_that_kvm_fails_is_told_and_can_be_repeated),
