@@ -794,8 +794,8 @@ static void write_field(FakeIrq *irq, uint32_t reg, uint32_t value, bool private
     }
 }
 
-/* Writes a word of fields at offset; false: there is no such register. */
-static bool write_fields(FakeIrq *irqs, uint32_t n, uint32_t offset, uint32_t value, bool private)
+/* Writes a word of fields at offset. KVM ignores what is no register. */
+static void write_fields(FakeIrq *irqs, uint32_t n, uint32_t offset, uint32_t value, bool private)
 {
     static const uint32_t starts[] = {0xc00, 0x800, 0x400, 0x380, 0x300,
                                       0x280, 0x200, 0x180, 0x100, 0x080};
@@ -810,16 +810,14 @@ static bool write_fields(FakeIrq *irqs, uint32_t n, uint32_t offset, uint32_t va
         for (uint32_t j = 0; j < 32 / bits && first + j < n; j++)
             write_field(&irqs[first + j], starts[i], value >> (j * bits) & ((1u << bits) - 1),
                         private);
-        return first < n;
+        return;
     }
-    return false;
 }
 
 static int write_distributor(uint64_t attr, uint32_t value)
 {
     uint32_t offset = (uint32_t)attr, bank = attr >> 32 & 0xff;
     FakeIrq irqs[1024];
-    bool ok;
 
     if (offset == 0x000) {
         fake.vgic.ctlr = value & 1;
@@ -841,9 +839,7 @@ static int write_distributor(uint64_t attr, uint32_t value)
     /* The GICv2's banked part, which in a GICv3 ignores writes. */
     memcpy(irqs, fake.vgic.spis, sizeof(irqs));
     memcpy(irqs, fake.vcpus[bank].irqs, sizeof(fake.vcpus[bank].irqs));
-    ok = write_fields(irqs, fake.vgic.n_irqs, offset, value, false);
-    if (!ok)
-        return -ENXIO;
+    write_fields(irqs, fake.vgic.n_irqs, offset, value, false);
     memcpy(&fake.vgic.spis[FAKE_N_PRIVATE], &irqs[FAKE_N_PRIVATE],
            sizeof(irqs) - FAKE_N_PRIVATE * sizeof(*irqs));
     if (is_v2())
@@ -883,9 +879,9 @@ static int write_redistributor(FakeVcpu *v, uint32_t offset, uint32_t value)
         }
         return 0;
     default:
-        if (offset < 0x10000 || (offset & 0xfff) == 0x800)
-            return -ENXIO;
-        return write_fields(v->irqs, FAKE_N_PRIVATE, offset - 0x10000, value, true) ? 0 : -ENXIO;
+        if (offset >= 0x10000 && (offset & 0xfff) != 0x800)
+            write_fields(v->irqs, FAKE_N_PRIVATE, offset - 0x10000, value, true);
+        return 0;
     }
 }
 
