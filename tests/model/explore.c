@@ -273,9 +273,9 @@ static const Setup large[] = {
     {"linux-1-block", 2, RETRY_MS, 2, 3, TIMEOUTS | ROOT | STOPS | RISKY, &block_aml},
     {"linux-1-block-no-retry", 2, 0, 3, 3, ROOT | STOPS | STUCK, &block_aml},
     {"hostile-2", 3, RETRY_MS, 1, 0, 0, NULL},
-    {"linux-2", 3, RETRY_MS, 1, 2, ROOT, &own_aml},
-    {"linux-2-no-retry", 3, 0, 1, 2, STUCK, &own_aml},
-    {"linux-2-block", 3, RETRY_MS, 1, 2, ROOT, &block_aml},
+    {"linux-2", 3, RETRY_MS, 1, 4, ROOT, &own_aml},
+    {"linux-2-no-retry", 3, 0, 1, 4, STUCK, &own_aml},
+    {"linux-2-block", 3, RETRY_MS, 1, 4, ROOT, &block_aml},
 };
 
 /* model [quick|all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these; in TAP */
