@@ -273,24 +273,26 @@ static const Setup large[] = {
     {"linux-1-block", 2, RETRY_MS, 2, 3, TIMEOUTS | ROOT | STOPS | RISKY, &block_aml},
     {"linux-1-block-no-retry", 2, 0, 3, 3, ROOT | STOPS | STUCK, &block_aml},
     {"hostile-2", 3, RETRY_MS, 1, 0, 0, NULL},
-    {"linux-2", 3, RETRY_MS, 1, 2, ROOT, &own_aml},
-    {"linux-2-no-retry", 3, 0, 1, 2, STUCK, &own_aml},
-    {"linux-2-block", 3, RETRY_MS, 1, 2, ROOT, &block_aml},
+    {"linux-2", 3, RETRY_MS, 1, 4, ROOT, &own_aml},
+    {"linux-2-no-retry", 3, 0, 1, 4, STUCK, &own_aml},
+    {"linux-2-block", 3, RETRY_MS, 1, 4, ROOT, &block_aml},
 };
 
-/* model [all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these; in TAP */
+/* model [quick|all|NAME [MOST_STATES]]: the quick ones, the large ones, or one of these; in TAP */
 int main(int argc, char **argv)
 {
-    const Setup *setups = argc > 1 ? large : quick;
-    unsigned n = argc > 1 ? G_N_ELEMENTS(large) : G_N_ELEMENTS(quick);
-    bool all = argc < 2 || strcmp(argv[1], "all") == 0;
+    const char *which = argc > 1 ? argv[1] : "quick";
+    bool is_quick = strcmp(which, "quick") == 0;
+    const Setup *setups = is_quick ? quick : large;
+    unsigned n = is_quick ? G_N_ELEMENTS(quick) : G_N_ELEMENTS(large);
+    bool all = is_quick || strcmp(which, "all") == 0;
     uint32_t limit = argc > 2 ? atoi(argv[2]) : 0;
     uint64_t states = 0, calls = 0;
     unsigned n_run = 0;
     bool ok = true;
 
     for (unsigned i = 0; i < n; i++)
-        if (all || strcmp(argv[1], setups[i].name) == 0) {
+        if (all || strcmp(which, setups[i].name) == 0) {
             ok &= explore(&setups[i], ++n_run, limit, &states, &calls);
         }
     printf("1..%u\n# %" G_GUINT64_FORMAT " states, %" G_GUINT64_FORMAT " calls\n", n_run, states,

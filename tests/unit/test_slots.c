@@ -1325,6 +1325,14 @@ static void every_source_of_an_insertion_answers_a_plug(void **state)
     }
 }
 
+static void query_tells_which_vcpus_are_fixed(void **state)
+{
+    Fixture *f = *state;
+
+    assert_true(query(f, 0).fixed);
+    assert_false(query(f, 1).fixed);
+}
+
 /* --- Timers of several vCPUs --- */
 
 static void assert_wakes_for(Fixture *f, int64_t when)
@@ -1448,6 +1456,7 @@ static void plug_until_on_raises_no_insert_while_the_firmware_has_to_eject(void 
     unplug(f, 1);
     plug_until_on(f, 1, 0);
     assert_int_equal(status(f, 1), SLOT_ENABLED | SLOT_FW_REMOVE);
+    assert_int_equal(query(f, 1).request_state, VCPUHP_REQUEST_SEEN);
     eject(f, 1);
     assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
 }
@@ -1674,6 +1683,7 @@ int main(void)
         TEST(every_source_of_an_insertion_answers_a_plug),
         TEST(a_timer_that_is_not_due_stays_armed),
         TEST(the_earliest_of_the_timers_wakes),
+        TEST(query_tells_which_vcpus_are_fixed),
         TEST(a_slot_takes_little_memory),
     };
 
