@@ -30,10 +30,11 @@ static bool start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **
     return true;
 }
 
-static void off(void *data, uint32_t vcpu)
+static void off(void *data, uint32_t vcpu, bool asked)
 {
     Fixture *f = data;
 
+    (void)asked;
     f->power_at_off = f->hp->slots.table[vcpu].power;
 }
 
