@@ -35,7 +35,7 @@ static void unplug_while_hotplug_is_switched_off_is_refused(void **state)
     plug(guest, 1);
     g_free(guest_run(guest, NULL, "echo 0 >/sys/firmware/acpi/hotplug/processor/enabled"));
     id = ask(guest, "unplug", 1);
-    assert_outcome(guest, id, "refused: eject is not supported by the OS");
+    assert_outcome(guest, id, "refused: the OS does not support eject");
     assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x80", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >/sys/firmware/acpi/hotplug/processor/enabled"));
     assert_masks(guest, "0-3", "0-1", "0-1");

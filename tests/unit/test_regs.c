@@ -1166,6 +1166,115 @@ static void spec_enumerates_possible_cpus(void **state)
 
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static uint32_t open_request(Fixture *f, uint32_t vcpu)
+{
+    VcpuhpVcpuInfo info;
+
+    assert_true(slots_query(&f->slots, vcpu, &info, NULL));
+    return info.request;
+}
+
+static void repeat(Fixture *f, uint32_t vcpu)
+{
+    effects_init(&f->fx);
+    assert_true(slots_repeat(&f->slots, open_request(f, vcpu), &f->fx, NULL));
+}
+
+static void r42_insert_and_firmware_remove_are_never_set_together(void **state)
+{
+    Fixture *f = *state;
+    uint32_t id;
+
+    plug(f, 2);
+    w32(f, 0x0, 2);
+    w8(f, 0x4, 0x10);
+    assert_int_equal(status_of(f, 2), 0x11);
+    repeat(f, 2);
+    assert_int_equal(status_of(f, 2), 0x11);
+    r64(f, 0x40);
+    assert_int_equal(status_of(f, 2), 0x11);
+
+    /* A plug that takes the place of an unplug notifies the guest of an enabled vCPU. */
+    unplug(f, 1);
+    w32(f, 0x0, 1);
+    w8(f, 0x4, 0x10);
+    effects_init(&f->fx);
+    assert_true(slots_plug(&f->slots, 1, VCPUHP_UNTIL_ON, 0, 0, &id, &f->fx, NULL));
+    assert_int_equal(status_of(f, 1), 0x11);
+}
+
+static void r43_reading_enabled_raises_again_what_the_last_ospm_took(void **state)
+{
+    static const struct {
+        uint32_t offset, len;
+    } reads[] = {{0x40, 8}, {0x44, 4}, {0x42, 2}, {0x47, 1}};
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    for (gsize i = 0; i < G_N_ELEMENTS(reads); i++) {
+        r64(f, 0x18);
+        assert_int_equal(status_of(f, 1), 0x01);
+        read_le(f, reads[i].offset, reads[i].len);
+        assert_true(f->fx.irq);
+        assert_int_equal(status_of(f, 1), 0x05);
+    }
+    r64(f, 0x18);
+    r64(f, 0x48); /* other slots */
+    assert_int_equal(status_of(f, 1), 0x01);
+}
+
+static void r43_reading_enabled_ends_the_wait_for_an_ejects_ost(void **state)
+{
+    Fixture *f = *state;
+
+    w64(f, 0x28, 1);
+    plug(f, 1);
+    assert_int_equal(status_of(f, 1), 0x00);
+    assert_int_equal(r64(f, 0x40) >> 1 & 1, 1);
+    assert_int_equal(status_of(f, 1), 0x03);
+}
+
+static void r44_a_slot_that_the_vmm_disables_has_no_bits(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    effects_init(&f->fx);
+    assert_true(slots_cancel(&f->slots, open_request(f, 2), &f->fx, NULL));
+    assert_int_equal(status_of(f, 2), 0x00);
+
+    unplug(f, 1);
+    w32(f, 0x0, 1);
+    w8(f, 0x4, 0x10);
+    assert_int_equal(status_of(f, 1), 0x15);
+    effects_init(&f->fx);
+    assert_true(slots_force(&f->slots, 1, &f->fx, NULL));
+    assert_int_equal(status_of(f, 1), 0x00);
+    assert_int_equal(f->slots.n_raised, 0);
+}
+
+static void r45_an_ost_that_answers_withdraws_the_event(void **state)
+{
+    Fixture *f = *state;
+
+    unplug(f, 1);
+    r64(f, 0x18);
+    repeat(f, 1);
+    w64(f, 0x20, 1 | 0x3 << 16); /* success proves nothing */
+    assert_int_equal(status_of(f, 1), 0x05);
+    r64(f, 0x18);
+    repeat(f, 1);
+    w64(f, 0x20, 1 | 0x3 << 16 | 0x84ULL << 32);
+    assert_int_equal(status_of(f, 1), 0x01);
+
+    plug(f, 2);
+    r64(f, 0x18);
+    repeat(f, 2);
+    assert_int_equal(status_of(f, 2), 0x03);
+    w64(f, 0x20, 2 | 0x1 << 16 | 0x80ULL << 32);
+    assert_int_equal(status_of(f, 2), 0x01);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1213,6 +1322,11 @@ int main(void)
         RULE(r39_both_sides_act_on_the_same_slots),
         RULE(r40_reset_keeps_selector_command_source_and_bits),
         RULE(r41_selector_command_and_source_are_all_the_blocks_own_state),
+        RULE(r42_insert_and_firmware_remove_are_never_set_together),
+        RULE(r43_reading_enabled_raises_again_what_the_last_ospm_took),
+        RULE(r43_reading_enabled_ends_the_wait_for_an_ejects_ost),
+        RULE(r44_a_slot_that_the_vmm_disables_has_no_bits),
+        RULE(r45_an_ost_that_answers_withdraws_the_event),
         RULE(each_access_is_counted_once_in_its_class),
         RULE(ovmf_a_counts_possible_and_enabled_cpus),
         RULE(ovmf_b_finds_the_block),
