@@ -561,7 +561,8 @@ VCPUHP_API bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *entry, GError **erro
 VCPUHP_API void vcpuhp_stop(Vcpuhp *hp);
 
 /** Reset the machine while no vCPU runs: power states and, with KVM, vCPUs and vGIC get the values
- * that they had at boot. Policy stays: hot-added vCPUs are still enabled. Requests stay open, and
+ * that they had at boot. In the redistributor of a vCPU that never ran, only pending interrupts are
+ * reset, because no OS writes more there (docs/kvm.md). Policy stays: hot-added vCPUs are still enabled. Requests stay open, and
  * those that the guest had seen, but not carried out, are raised again. vcpuhp_start() follows.
  * Errors: ORDER if a vCPU runs or another reset is under way; KVM, after which the reset must be
  * repeated before vcpuhp_start(). */
