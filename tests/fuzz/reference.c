@@ -355,6 +355,14 @@ bool ref_on(Ref *ref, uint32_t vcpu)
     return true;
 }
 
+static bool all_off(const Ref *ref)
+{
+    for (unsigned i = 0; i < N_VCPUS; i++)
+        if (ref->vcpus[i].power != VCPUHP_POWER_OFF)
+            return false;
+    return true;
+}
+
 bool ref_enter(Ref *ref, uint32_t vcpu)
 {
     RefVcpu *v = &ref->vcpus[vcpu];
@@ -378,14 +386,7 @@ void ref_off(Ref *ref, uint32_t vcpu)
     v->power = VCPUHP_POWER_OFF;
     if (v->leaving)
         left(ref, v);
-}
-
-static bool all_off(const Ref *ref)
-{
-    for (unsigned i = 0; i < N_VCPUS; i++)
-        if (ref->vcpus[i].power != VCPUHP_POWER_OFF)
-            return false;
-    return true;
+    ref->told |= all_off(ref);
 }
 
 void ref_stop(Ref *ref)
@@ -401,7 +402,6 @@ bool ref_reset(Ref *ref)
 {
     if (!all_off(ref))
         return false;
-    ref->told = true;
     ref->stops = MAX(ref->stops - 1, 0);
     for (RefVcpu *v = ref->vcpus; v < ref->vcpus + N_VCPUS; v++) {
         new_ospm(v);
