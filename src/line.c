@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "line.h"
 
-bool line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
+void line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
                      const Backend *backend, void *data, GError **error)
 {
-    bool level = slots->n_raised > 0;
+    bool level = slots->n_raised > 0, has_failed = line->failed;
 
-    if (level == line->level) {
-        line->failed = false;
-        return true;
-    }
-    if (!backend->irq_set_locked(data, level, line->failed ? NULL : error)) {
-        line->failed = true;
-        return false;
-    }
     line->failed = false;
+    if (level == line->level)
+        return;
+    if (!backend->irq_set_locked(data, level, has_failed ? NULL : error)) {
+        line->failed = true;
+        return;
+    }
     counters->irq_raised += level;
     line->level = level;
-    return true;
 }
 
 /*

@@ -21,11 +21,11 @@ typedef struct Line {
 /*
  * The level may have changed. With the lock held, and for a backend that can set the line then.
  * The lock keeps the order, and a guest that takes the last event resumes with a low line.
- * Returns false if the backend fails: every later change of the context calls this again, because
- * an interrupt that is lost, or never ends, stops the guest's work on all events. Of failures in a
- * row, only the first sets error: the guest decides how often they occur.
+ * If the backend fails, every later change of the context calls this again, because an interrupt
+ * that is lost, or never ends, stops the guest's work on all events. Of failures in a row, only the
+ * first sets error: the guest decides how often they occur.
  */
-bool line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
+void line_set_locked(Line *line, const Slots *slots, VcpuhpCounters *counters,
                      const Backend *backend, void *data, GError **error);
 
 /*
