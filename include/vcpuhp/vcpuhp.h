@@ -9,7 +9,8 @@
  * - regs.h (`vcpuhp_regs_`): the register block that AML and firmware access;
  * - psci.h (`vcpuhp_psci_`): firmware calls of the guest;
  * - kvm.h (`vcpuhp_kvm_`): vCPUs, vGIC and exits on Linux KVM;
- * - fdt.h (`vcpuhp_fdt_`): device-tree nodes.
+ * - fdt.h (`vcpuhp_fdt_`): device-tree nodes;
+ * - state.h (`vcpuhp_save`, `_load`, `_resume`): snapshot and migration.
  *
  * ## Order of calls
  * 1. vcpuhp_config_init(), change the fields, vcpuhp_new().
@@ -106,6 +107,9 @@ typedef enum {
     VCPUHP_ERROR_NO_THREAD,
     /** libfdt failed. The message has the node and libfdt's own text. */
     VCPUHP_ERROR_FDT,
+    /** A saved state is damaged, of a newer format, or of another machine. The message names the
+     * field. */
+    VCPUHP_ERROR_STATE,
 } VcpuhpError;
 
 /** The error domain. */
