@@ -2,6 +2,8 @@
 /* What the context asks of KVM: vCPUs, the event interrupt's line, the machine's reset. */
 #include "kvm/kvm.h"
 
+#include "error.h"
+
 static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
     Kvm *kvm = data;
@@ -59,6 +61,13 @@ static bool reset(void *data, GError **error)
     return true;
 }
 
+/* Without vcpuhp_kvm_load() the vCPUs and the vGIC are as at boot. */
+static bool resume(void *data, GError **error)
+{
+    (void)data;
+    return refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_resume: vcpuhp_kvm_load() was not called");
+}
+
 void kvm_free(Kvm *kvm)
 {
     gic_clear(&kvm->gic);
@@ -80,6 +89,7 @@ const Backend kvm_backend = {
     .vcpu_kick = vcpu_kick,
     .irq_set_locked = irq_set_locked,
     .reset = reset,
+    .resume = resume,
     .free = free_kvm,
 };
 
