@@ -35,7 +35,7 @@ static uint8_t flags_of(const Slot *slot)
     bool pending = slot->power == VCPUHP_POWER_ON_PENDING;
     uint8_t flags = 0;
 
-    if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->until_on)
+    if (open && slot->until_on)
         flags |= FLAG_UNTIL_ON;
     if (open && slot->was_enabled)
         flags |= FLAG_WAS_ENABLED;
@@ -348,6 +348,7 @@ bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t 
     slots->errors = errors;
     slots->last_request = last_request;
     slots->loaded_at = now;
+    slots->n_raised = slots->n_running = 0;
     for (int i = 0; i < SLOT_WORDS; i++)
         slots->enabled[i] = slots->insert[i] = slots->remove[i] = slots->fw_remove[i] = 0;
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
