@@ -105,12 +105,19 @@ typedef struct Slots {
     bool ending;       /* slots_end_requests() was called: no more requests */
     /* By slot number, one bit each; the same as in Slot.status. */
     uint64_t enabled[SLOT_WORDS], insert[SLOT_WORDS], remove[SLOT_WORDS], fw_remove[SLOT_WORDS];
-    /* Includes every slot with an open request, an unclosed eject or an event that OSPM has taken
-     * and not answered: a new OSPM has nothing to do with the others. */
+    /* Includes every slot that is in use, and others. */
     uint64_t in_use[SLOT_WORDS];
     uint64_t errors; /* guest errors so far */
     Slot *table;     /* n_vcpus */
 } Slots;
+
+/* An open request, an unclosed eject, or an event that OSPM has taken and not answered: with the
+ * others a new OSPM has nothing to do. */
+static inline bool slot_in_use(const Slot *slot)
+{
+    return slot->request_kind != VCPUHP_REQUEST_NONE || slot->unclosed || slot->inserts_taken ||
+           slot->removes_taken;
+}
 
 void slots_init(Slots *slots, const Config *config);
 void slots_clear(Slots *slots);

@@ -326,6 +326,8 @@ static void count(Slots *slots, uint32_t vcpu)
         slots->remove[vcpu / 64] |= bit;
     if (slot->status & SLOT_FW_REMOVE)
         slots->fw_remove[vcpu / 64] |= bit;
+    if (slot_in_use(slot))
+        slots->in_use[vcpu / 64] |= bit;
     slots->n_raised += !!(slot->status & SLOT_INSERT) + !!(slot->status & SLOT_REMOVE);
     slots->n_running += slot->power != VCPUHP_POWER_OFF;
 }
@@ -350,7 +352,8 @@ bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t 
     slots->loaded_at = now;
     slots->n_raised = slots->n_running = 0;
     for (int i = 0; i < SLOT_WORDS; i++)
-        slots->enabled[i] = slots->insert[i] = slots->remove[i] = slots->fw_remove[i] = 0;
+        slots->enabled[i] = slots->in_use[i] = slots->insert[i] = slots->remove[i] =
+            slots->fw_remove[i] = 0;
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
         slots->table[i] = table[i];
         count(slots, i);

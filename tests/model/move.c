@@ -44,9 +44,9 @@ static bool same_sums(const Slots *a, const Slots *b)
 {
     return a->enabled[0] == b->enabled[0] && a->insert[0] == b->insert[0] &&
            a->remove[0] == b->remove[0] && a->fw_remove[0] == b->fw_remove[0] &&
-           a->n_raised == b->n_raised && a->n_running == b->n_running &&
-           a->last_event == b->last_event && a->last_request == b->last_request &&
-           a->errors == b->errors;
+           a->in_use[0] == b->in_use[0] && a->n_raised == b->n_raised &&
+           a->n_running == b->n_running && a->last_event == b->last_event &&
+           a->last_request == b->last_request && a->errors == b->errors;
 }
 
 static void compare(Model *m, Model *to)
