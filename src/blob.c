@@ -228,6 +228,7 @@ uint32_t blob_open(const BlobFormat *format, GBytes *bytes, BlobSection *section
     if (!version)
         return 0;
     for (gsize i = 0; i < n; i++) {
+        sections[i].format = format;
         sections[i].present = false;
         sections[i].reader = (BlobReader){0};
     }
@@ -240,12 +241,12 @@ uint32_t blob_open(const BlobFormat *format, GBytes *bytes, BlobSection *section
     return version;
 }
 
-bool blob_close(const BlobFormat *format, const BlobSection *section, GError **error)
+bool blob_close(const BlobSection *section, GError **error)
 {
     if (section->reader.failed)
-        return REFUSE("%s: section %s is too short", format->name, section->tag);
+        return REFUSE("%s: section %s is too short", section->format->name, section->tag);
     if (blob_left(&section->reader))
-        return REFUSE("%s: section %s is %zu bytes too long", format->name, section->tag,
+        return REFUSE("%s: section %s is %zu bytes too long", section->format->name, section->tag,
                       blob_left(&section->reader));
     return true;
 }

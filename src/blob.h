@@ -11,7 +11,7 @@
 
 /* A kind of state, and the newest version of it that this release knows and writes. */
 typedef struct BlobFormat {
-    const char *name;  /* for messages: "the state of …" */
+    const char *name;  /* for messages: the function that reads it */
     const char *magic; /* 8 characters */
     uint32_t version;  /* 1 … */
 } BlobFormat;
@@ -60,10 +60,12 @@ typedef struct BlobReader {
 
 /* A section that the caller knows. */
 typedef struct BlobSection {
-    const char *tag;   /* 4 characters */
-    bool optional;     /* a state may lack it */
-    bool present;      /* set by blob_open() … */
-    BlobReader reader; /* … and so is this; empty if the section is not there */
+    const char *tag; /* 4 characters */
+    bool optional;   /* a state may lack it */
+    /* Set by blob_open(): */
+    const BlobFormat *format;
+    bool present;
+    BlobReader reader; /* empty if the section is not there */
 } BlobSection;
 
 /* Check the framing, and find the sections. They point into bytes. Returns the state's version.
@@ -79,6 +81,6 @@ uint64_t blob_get_u64(BlobReader *reader);
 /* How many bytes are left. */
 size_t blob_left(const BlobReader *reader);
 /* Whether exactly all of a section was read. Errors: STATE. */
-bool blob_close(const BlobFormat *format, const BlobSection *section, GError **error);
+bool blob_close(const BlobSection *section, GError **error);
 
 #endif
