@@ -186,7 +186,7 @@ static bool check_init(const Kvm *kvm, BlobSection *section, GError **error)
         [VCPUHP_KVM_PSCI_SPARSE] = "SPARSE", [VCPUHP_KVM_PSCI_WHOLE] = "WHOLE"};
     uint32_t features = blob_get_u32(&section->reader), psci = blob_get_u32(&section->reader);
 
-    if (!blob_close(&format, section, error))
+    if (!blob_close(section, error))
         return false;
     if (psci >= G_N_ELEMENTS(names))
         return refuse(error, VCPUHP_ERROR_STATE, "%s: psci is %u", format.name, psci);
@@ -228,7 +228,7 @@ static const uint8_t *next_register(const Kvm *kvm, BlobSection *section, uint64
     }
     value = blob_get(&section->reader, KVM_REG_SIZE(id));
     if (!value)
-        blob_close(&format, section, error);
+        blob_close(section, error);
     *ret_id = id;
     return value;
 }
@@ -339,7 +339,7 @@ static bool check_list(BlobSection *section, const struct kvm_reg_list *list, GE
         uint64_t id = blob_get_u64(&section->reader);
 
         if (section->reader.failed)
-            return blob_close(&format, section, error);
+            return blob_close(section, error);
         if (!has_register(list, id))
             return refuse_lacking(id, error);
     }

@@ -244,7 +244,7 @@ static bool check_registers(Load *load, BlobSection section, GError **error)
         load->image.regs[load->image.n_regs++].id = id;
         load->image.size += KVM_REG_SIZE(id);
     }
-    return blob_close(&format, &section, error);
+    return blob_close(&section, error);
 }
 
 static bool check_mp_state(uint32_t vcpu, uint32_t mp_state, GError **error)
@@ -299,7 +299,7 @@ static bool check_private(Load *load, BlobSection section, GError **error)
 
         blob_get(&section.reader, size);
         if (section.reader.failed)
-            return blob_close(&format, &section, error);
+            return blob_close(&section, error);
         if (vcpu < next || vcpu >= load->kvm->hp->config.n_vcpus)
             return REFUSE("%s: section PRIV has vCPU %u where %u … %u can follow", format.name,
                           vcpu, next, load->kvm->hp->config.n_vcpus - 1);
@@ -450,14 +450,31 @@ static bool load_all(Load *load, GError **error)
            load_counters(load->kvm, &sections[TIME].reader, error);
 }
 
+/* Whether vcpuhp_load() was called, and vcpuhp_resume() was not. */
+static bool is_loaded(Vcpuhp *hp)
+{
+    bool loaded;
+
+    g_mutex_lock(&hp->slots.lock);
+    loaded = hp->slots.loaded_at != 0;
+    g_mutex_unlock(&hp->slots.lock);
+    return loaded;
+}
+
 static bool check_order(const Kvm *kvm, GError **error)
 {
-    const char *why = !kvm                              ? "vcpuhp_kvm_setup() was not called"
-                      : g_atomic_int_get(&kvm->powered) ? "a vCPU has run"
-                      : kvm->load_begun                 ? "it was called before"
-                      : !kvm->host_loaded               ? "vcpuhp_kvm_load_host() was not called"
-                                                        : NULL;
+    const char *why = NULL;
 
+    if (!kvm)
+        why = "vcpuhp_kvm_setup() was not called";
+    else if (kvm->load_begun)
+        why = "it was called before";
+    else if (g_atomic_int_get(&kvm->powered))
+        why = "a vCPU has run";
+    else if (!kvm->host_loaded)
+        why = "vcpuhp_kvm_load_host() was not called";
+    else if (!is_loaded(kvm->hp))
+        why = "vcpuhp_load() was not called";
     return !why || refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_kvm_load: %s", why);
 }
 

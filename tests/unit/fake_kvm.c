@@ -1174,7 +1174,7 @@ static int cpu_sysreg(FakeCpuInterface *cpu, uint32_t instr, uint64_t *value, bo
             break;
         case 0xc664:
             /* A guest may have fewer priority bits than the host. */
-            if (set && ((*value & ~0x703ull) || (*value >> 8 & 7) > fake.host.pri_bits - 1))
+            if (set && ((*value & ~0x703ull) || (*value >> 8 & 7) > fake.vgic.pri_bits - 1))
                 return -EINVAL;
             reg = &cpu->ctlr;
             break;
