@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The documents name what is there: the targets of their links; the programs and build options in
+# their text; in docs/architecture.md the library's sources, all of them; in docs/psci.md and
+# docs/troubleshooting.md the tests.
+# names.sh SOURCE_ROOT
+set -eu
+cd "$1"
+fail() {
+    echo "$*" >&2
+    status=1
+}
+status=0
+
+# What stands between backticks, a line each.
+inline() {
+    grep -o '`[^`]*`' "$1" | tr -d '`'
+}
+
+for document in *.md docs/*.md tests/*/*.md; do
+    for target in $(grep -o '](\([^)]*\))' "$document" | sed 's/^](//; s/)$//; s/#.*//'); do
+        case $target in
+        http*) continue ;;
+        esac
+        [ -e "$(dirname "$document")/$target" ] || fail "$document: no file $target"
+    done
+    for program in $(inline "$document" | sed -n 's/^\(\.\/[a-z]*\|scripts\/[a-z.-]*\).*/\1/p' | sort -u); do
+        [ -x "$program" ] || fail "$document: no program $program"
+    done
+    for option in $(inline "$document" | sed -n 's/^-D\([a-z_]*\)=.*/\1/p' | sort -u); do
+        grep -q "^option('$option'" meson_options.txt || fail "$document: no build option $option"
+    done
+done
+
+for name in $(grep -o '`[a-z_/-]*\.[ch]`' docs/architecture.md | tr -d '`' | sort -u); do
+    [ -e "src/$name" ] || fail "docs/architecture.md: no file src/$name"
+done
+for source in $(cd src && find . -name '*.c' | sed 's/^\.\///'); do
+    grep -qF "\`$source\`" docs/architecture.md || fail "docs/architecture.md lacks $source"
+done
+
+for name in $(inline docs/psci.md | grep -x '[a-z0-9]*_[a-z0-9_]*' | sort -u); do
+    grep -qw "$name" tests/unit/test_psci.c || fail "docs/psci.md: no test $name"
+done
+exit $status
