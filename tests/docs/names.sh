@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The documents name what is there: the targets of their links; the programs and build options in
-# their text; in docs/architecture.md the library's sources, all of them; in docs/psci.md and
-# docs/troubleshooting.md the tests.
+# The documents name what is there: the targets of their links; programs, build options and the
+# public API in their text and pictures; in docs/architecture.md the library's sources, all of them;
+# tests where they are promised.
 # names.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -39,7 +39,15 @@ for source in $(cd src && find . -name '*.c' | sed 's/^\.\///'); do
     grep -qF "\`$source\`" docs/architecture.md || fail "docs/architecture.md lacks $source"
 done
 
+for name in $(grep -ohE '\b(vcpuhp_[a-z0-9_]+\(|VCPUHP_[A-Z0-9_]*[A-Z0-9]\b)' ./*.md docs/*.md docs/*.puml docs/*.dot \
+    tests/*/*.md | tr -d '(' | sort -u); do
+    grep -qw "$name" include/vcpuhp/*.h include/vcpuhp/*.in || fail "the documents: no $name in the headers"
+done
+
 for name in $(inline docs/psci.md | grep -x '[a-z0-9]*_[a-z0-9_]*' | sort -u); do
     grep -qw "$name" tests/unit/test_psci.c || fail "docs/psci.md: no test $name"
+done
+for name in $(sed -n 's/^Test: `\([a-z0-9_]*\)`.*/\1/p' docs/*.md | sort -u); do
+    grep -qw "void $name" tests/e2e/*.c || fail "the documents: no test $name"
 done
 exit $status
