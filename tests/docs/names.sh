@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The documents name what is there: the targets of their links; programs, build options and the
 # public API in their text and pictures; in docs/architecture.md the library's sources, all of them;
-# tests where they are promised.
+# tests where they are promised. minivmm.1 has all options and commands.
 # names.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -47,6 +47,13 @@ done
 for name in $(inline docs/psci.md | grep -x '[a-z0-9]*_[a-z0-9_]*' | sort -u); do
     grep -qw "$name" tests/unit/test_psci.c || fail "docs/psci.md: no test $name"
 done
+for option in $(sed -n 's/^ *{"\([a-z-]*\)", 0, 0, G_OPTION_ARG.*/\1/p' examples/minivmm/*.c); do
+    grep -q "^\.It Fl Fl $option\b" docs/man/minivmm.1 || fail "minivmm.1 lacks --$option"
+done
+for command in $(sed -n '/} commands\[\] = {/,/^};/s/^ *{"\([a-z]*\)", "[^"]*".*/\1/p' examples/minivmm/monitor.c); do
+    grep -q "^\.It Cm $command\b" docs/man/minivmm.1 || fail "minivmm.1 lacks the command $command"
+done
+
 for name in $(sed -n 's/^Test: `\([a-z0-9_]*\)`.*/\1/p' docs/*.md | sort -u); do
     grep -qw "void $name" tests/e2e/*.c || fail "the documents: no test $name"
 done
