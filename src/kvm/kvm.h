@@ -26,7 +26,16 @@ typedef struct KvmVcpu {
      * was asked to, or was last initialised only in part. */
     bool needs_init;
     uint32_t mp_state; /* in which a vCPU that was loaded as on goes on */
+    bool warm;         /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
 } KvmVcpu;
+
+/* The memory that vCPUs are warmed up in: warm_up.h. */
+typedef struct KvmWarmUp {
+    void *memory; /* NULL: they aren't */
+    uint64_t base;
+    uint32_t slot;
+    int reported; /* atomic */
+} KvmWarmUp;
 
 typedef struct Kvm {
     Vcpuhp *hp;
@@ -40,6 +49,7 @@ typedef struct Kvm {
     int powered;               /* a vCPU was powered on or goes on; atomic */
     bool host_loaded;          /* by vcpuhp_kvm_load_host() */
     bool load_begun, loaded;   /* by vcpuhp_kvm_load(), which may fail in between */
+    KvmWarmUp warm_up;
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;

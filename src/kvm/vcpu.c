@@ -32,6 +32,7 @@ static bool init(Kvm *kvm, uint32_t vcpu, bool stopped, GError **error)
     else
         arg.features[0] &= ~(1u << KVM_ARM_VCPU_POWER_OFF);
     v->needs_init = true;
+    v->warm = false;
     if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &arg, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
         return false;
     if (v->mpidr && !ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error))
@@ -149,6 +150,7 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
     return set_entry(kvm, vcpu, entry, error);
 }
 
+/* It has its MMU enabled, or not yet, as it was: there is nothing to warm up. */
 bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
@@ -157,6 +159,7 @@ bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
     if (!map_run(v, vcpu, error))
         return false;
     clear_run(v->run);
+    v->warm = true;
     return kvm_vcpu_set_mp_state(kvm, vcpu, v->mp_state, "as it was", error);
 }
 
