@@ -262,10 +262,26 @@ static void use_interrupts(Machine *m, uint32_t group, uint64_t frame, uint32_t 
     set_words(m, group, frame + 0x100 + first / 8, 1, 0x0f0ff00f);
 }
 
+/* KVM's own values of registers with addresses of tables are 0, or none that can be written. */
+static void use_tables(Machine *m)
+{
+    for (uint64_t i = 0; i < 3; i++) {
+        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x70, 2, 0);
+        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x78, 2, 0);
+    }
+    if (vcpuhp_kvm_its_fd(m->hp) < 0)
+        return;
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x80, 0);
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x100, 0);
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x108, 0);
+}
+
 static void use_gicv3(Machine *m)
 {
     const uint32_t icc = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
     int fd = vcpuhp_kvm_vgic_fd(m->hp);
+
+    use_tables(m);
 
     set_words(m, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, 1, 1);
     for (uint32_t i = 32; i < N_IRQS; i++)

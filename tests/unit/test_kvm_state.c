@@ -249,6 +249,56 @@ static void assert_error(bool ok, GError **error, VcpuhpError code, const char *
     g_clear_error(error);
 }
 
+/* --- What a guest makes of the vGIC --- */
+
+static void fill_irq(FakeIrq *irq, uint32_t seed)
+{
+    *irq = (FakeIrq){.enabled = seed % 2,
+                     .active = seed % 3 == 0,
+                     .pending = seed % 5 == 0,
+                     .group1 = seed % 7 != 0,
+                     .edge = seed % 11 < 6,
+                     .line = seed % 13 == 0,
+                     .priority = (uint8_t)(seed * 8),
+                     .router = seed % 4};
+}
+
+/* What cannot be written of the private ones. */
+static void fill_private(FakeIrq *irqs, uint32_t seed)
+{
+    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
+        bool edge = irqs[i].edge;
+
+        fill_irq(&irqs[i], seed + i);
+        irqs[i].router = 0;
+        irqs[i].edge = edge;
+    }
+}
+
+static void use_gicv3(void)
+{
+    fake.vgic.ctlr = 1;
+    for (uint32_t i = 32; i < 96; i++)
+        fill_irq(&fake.vgic.spis[i], i);
+    for (uint32_t i = 0; i <= WAS_ON; i++) {
+        FakeVcpu *v = &fake.vcpus[i];
+
+        fill_private(v->irqs, 100 * i);
+        v->propbaser = 0x4000078d;
+        v->pendbaser = 0x40010580 + 0x10000 * i;
+        v->gicr_ctlr = 1;
+        if (i <= ON)
+            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
+                                        .pmr = 0xf0 + i,
+                                        .bpr0 = 2,
+                                        .bpr1 = 3,
+                                        .igrpen0 = 1,
+                                        .igrpen1 = 1,
+                                        .ap0r = {4 + i},
+                                        .ap1r = {6 + i}};
+    }
+}
+
 /* --- vCPUs --- */
 
 static void a_vcpu_that_is_on_has_its_registers_again(void **state)
@@ -297,19 +347,35 @@ static void a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry(void **state)
     assert_non_null(vcpuhp_kvm_enter(f->hp, 0));
 }
 
-static void a_vcpu_is_stopped_until_the_machine_goes_on(void **state)
+/* SUSPENDED: it waits for an interrupt in CPU_SUSPEND. */
+static void a_vcpu_that_waits_goes_on_waiting(void **state)
 {
     Fixture *f = *state;
 
     begin_running(f);
     fake.vcpus[ON].mp_state = KVM_MP_STATE_SUSPENDED;
     move(f);
-    for (uint32_t i = 0; i < N_VCPUS; i++)
-        assert_int_equal(fake.vcpus[i].mp_state, KVM_MP_STATE_STOPPED);
     resume(f);
     assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_RUNNABLE);
     assert_int_equal(fake.vcpus[ON].mp_state, KVM_MP_STATE_SUSPENDED);
     assert_int_equal(fake.vcpus[WAS_ON].mp_state, KVM_MP_STATE_STOPPED);
+    assert_int_equal(fake.vcpus[NEVER_ON].mp_state, KVM_MP_STATE_STOPPED);
+}
+
+/* A target may hand the machine on before it runs it. */
+static void a_machine_that_was_loaded_can_be_saved_at_once(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GBytes) first = NULL;
+
+    begin_running(f);
+    use_gicv3();
+    save(f);
+    first = g_bytes_ref(f->kvm_state);
+    begin(f);
+    load(f);
+    save(f);
+    assert_true(g_bytes_equal(first, f->kvm_state));
 }
 
 static void a_vcpu_that_is_off_starts_clean(void **state)
@@ -429,54 +495,6 @@ static void the_counters_are_set_once_and_last(void **state)
 }
 
 /* --- vGIC --- */
-
-static void fill_irq(FakeIrq *irq, uint32_t seed)
-{
-    *irq = (FakeIrq){.enabled = seed % 2,
-                     .active = seed % 3 == 0,
-                     .pending = seed % 5 == 0,
-                     .group1 = seed % 7 != 0,
-                     .edge = seed % 11 < 6,
-                     .line = seed % 13 == 0,
-                     .priority = (uint8_t)(seed * 8),
-                     .router = seed % 4};
-}
-
-/* What cannot be written of the private ones. */
-static void fill_private(FakeIrq *irqs, uint32_t seed)
-{
-    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
-        bool edge = irqs[i].edge;
-
-        fill_irq(&irqs[i], seed + i);
-        irqs[i].router = 0;
-        irqs[i].edge = edge;
-    }
-}
-
-static void use_gicv3(void)
-{
-    fake.vgic.ctlr = 1;
-    for (uint32_t i = 32; i < 96; i++)
-        fill_irq(&fake.vgic.spis[i], i);
-    for (uint32_t i = 0; i <= WAS_ON; i++) {
-        FakeVcpu *v = &fake.vcpus[i];
-
-        fill_private(v->irqs, 100 * i);
-        v->propbaser = 0x4000078d;
-        v->pendbaser = 0x40010580 + 0x10000 * i;
-        v->gicr_ctlr = 1;
-        if (i <= ON)
-            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
-                                        .pmr = 0xf0 + i,
-                                        .bpr0 = 2,
-                                        .bpr1 = 3,
-                                        .igrpen0 = 1,
-                                        .igrpen1 = 1,
-                                        .ap0r = {4 + i},
-                                        .ap1r = {6 + i}};
-    }
-}
 
 static void a_gicv3_goes_along(void **state)
 {
@@ -1262,7 +1280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EITHER(a_vcpu_that_is_on_has_its_registers_again),
         EITHER(a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry),
-        EITHER(a_vcpu_is_stopped_until_the_machine_goes_on),
+        EITHER(a_vcpu_that_waits_goes_on_waiting),
+        EITHER(a_machine_that_was_loaded_can_be_saved_at_once),
         EITHER(a_vcpu_that_is_off_starts_clean),
         EITHER(a_vcpu_that_went_on_is_clean_when_it_is_turned_on_again),
         EITHER(a_vcpu_that_is_on_pending_starts_at_its_entry),
