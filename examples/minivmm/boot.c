@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <vcpuhp/fdt.h>
 
+#include "ram.h"
+
 /* UEFI 2.10: 4.2, 4.3, 4.6, 7.2.3 */
 typedef struct EfiGuid {
     uint32_t a;
@@ -341,6 +343,7 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
     if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
         !build_fdt(m, initrd, error))
         return false;
+    ram_written(m);
     *ret_entry =
         (VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = kernel.start, .context = FDT_BASE};
     return true;

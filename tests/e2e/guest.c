@@ -258,6 +258,15 @@ Guest *guest_boot(const char *name, const char *options)
     return guest;
 }
 
+Guest *guest_start_moved(const Guest *from, const char *name, const char *options)
+{
+    Guest *guest = guest_start(name, options);
+
+    guest->n_commands = from->n_commands;
+    guest->release = g_strdup(from->release);
+    return guest;
+}
+
 void guest_free(Guest *guest)
 {
     if (!guest)

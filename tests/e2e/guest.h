@@ -27,6 +27,9 @@ Guest *guest_start(const char *name, const char *options);
 void guest_wait_ready(Guest *guest);
 /* guest_start() and guest_wait_ready(). */
 Guest *guest_boot(const char *name, const char *options);
+/* Start minivmm with these options for a guest that comes from another one's minivmm: by --restore at
+ * once, by --incoming later. Its shell takes further commands here. */
+Guest *guest_start_moved(const Guest *from, const char *name, const char *options);
 /* Kill minivmm if it still runs. NULL is allowed. */
 void guest_free(Guest *guest);
 
