@@ -26,8 +26,10 @@ struct Migration {
     Stream stream;
     GBytes *host;
     GThread *thread;
-    Pages left; /* to send after the last round */
-    gint64 started;
+    Pages left;         /* to send after the last round */
+    gint64 started;     /* µs of the monotonic clock */
+    gint64 paused_at;   /* the same, when the down-time began */
+    gint64 ram_sent_us; /* how long it took to send what was left */
     GError *error;
 };
 
@@ -161,23 +163,27 @@ static bool send_rest(Migration *migration, GError **error)
     Machine *m = migration->m;
     g_auto(State) state = {0};
     g_autofree Pages last = ram_pages_new(m);
+    gint64 begin;
 
     if (!state_take(m, &state, error) || !ram_take_dirty(m, last, error))
         return false;
     ram_pages_add(m, migration->left, last);
-    return ram_send(m, &migration->stream, migration->left, error) &&
-           state_send(&migration->stream, &state, error) && get_answer(&migration->stream, error) &&
+    begin = g_get_monotonic_time();
+    if (!ram_send(m, &migration->stream, migration->left, error))
+        return false;
+    migration->ram_sent_us = g_get_monotonic_time() - begin;
+    return state_send(&migration->stream, &state, error) && get_answer(&migration->stream, error) &&
            stream_send(&migration->stream, RECORD_GO, NULL, 0, error);
 }
 
 /* The target runs the guest. What follows here does not: every vCPU parks. */
-static void give_up(Migration *migration, gint64 paused_at)
+static void give_up(Migration *migration)
 {
     Machine *m = migration->m;
 
-    say(migration, "done: %.1f MiB sent, %.1f MiB of memory last, down-time %.1f ms",
-        in_mib(migration->stream.n_bytes), in_mib(ram_pages_size(m, migration->left)),
-        (g_get_monotonic_time() - paused_at) / 1000.0);
+    say(migration, "done: %.1f MiB sent; down-time %.1f ms, %.1f of them for %.1f MiB of memory",
+        in_mib(migration->stream.n_bytes), (g_get_monotonic_time() - migration->paused_at) / 1000.0,
+        migration->ram_sent_us / 1000.0, in_mib(ram_pages_size(m, migration->left)));
     m->moved = true;
     machine_quit(m);
 }
@@ -204,18 +210,18 @@ static gboolean on_copied(gpointer data)
 {
     Migration *migration = data;
     Machine *m = migration->m;
-    gint64 paused_at = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
     bool paused = false;
 
     if (!migration->error) {
+        migration->paused_at = g_get_monotonic_time();
         paused = vcpus_pause(m);
         send_rest(migration, &migration->error);
     }
     if (migration->error)
         go_on(migration, paused);
     else if (get_answer(&migration->stream, &error))
-        give_up(migration, paused_at);
+        give_up(migration);
     else
         stay_paused(migration, error);
     migration_free(g_steal_pointer(&m->migration));

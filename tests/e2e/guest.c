@@ -508,6 +508,11 @@ gint64 guest_wait_event(Guest *guest, const char *text)
     }
 }
 
+const char *guest_event_text(const Guest *guest)
+{
+    return g_array_index(guest->events, Event, guest->next_event - 1).text;
+}
+
 guint guest_count_events(Guest *guest, const char *text)
 {
     guint n = 0;
