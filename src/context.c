@@ -101,13 +101,10 @@ static bool start(Vcpuhp *hp, uint32_t vcpu, const Entry *from, GError **error)
     return false;
 }
 
-/*
- * Drop the lock and carry out the effects: the one place where a change acts on the world. Returns
- * false, with error set, if a vCPU could not be started. The backend can be replaced while no vCPU
- * is counted as running: one to be kicked may have parked meanwhile, one to be turned on or off is
- * still counted.
- */
-static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
+/* The one place where a change acts on the world. The backend can be replaced while no vCPU is
+ * counted as running: one to be kicked may have parked meanwhile, one to be turned on or off is
+ * still counted. */
+static G_GNUC_NO_INLINE bool carry_out(Vcpuhp *hp, const Effects *fx, GError **error)
 {
     const Backend *backend = hp->backend;
     void *data = hp->backend_data;
@@ -128,6 +125,16 @@ static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
     if (fx->off >= 0)
         turn_off(hp, fx->off, fx->off_asked);
     return fx->start < 0 || start(hp, fx->start, &entry, error);
+}
+
+/* Drop the lock and carry out the effects. Returns false, with error set, if a vCPU could not be
+ * started. Most of a guest's accesses have no effect. */
+static bool leave_or_fail(Vcpuhp *hp, const Effects *fx, GError **error)
+{
+    if (!effects_empty(fx) || hp->line.failed)
+        return carry_out(hp, fx, error);
+    g_mutex_unlock(&hp->slots.lock);
+    return true;
 }
 
 /* For a change that starts no vCPU. */

@@ -135,11 +135,17 @@ static uint32_t *taken(Slot *slot, VcpuhpRequestKind kind)
     return kind == VCPUHP_REQUEST_PLUG ? &slot->inserts_taken : &slot->removes_taken;
 }
 
+static void set_in_use(Slots *slots, uint32_t vcpu)
+{
+    slots->in_use[vcpu / 64] |= 1ULL << (vcpu % 64);
+}
+
 static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, uint32_t timeout_ms,
                           int64_t now, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
+    set_in_use(slots, vcpu);
     slot->request = new_id(slots);
     slot->request_kind = kind;
     slot->stale = *taken(slot, kind);
@@ -559,19 +565,30 @@ static void forget_ospm(Slots *slots, uint32_t vcpu, Effects *fx)
     release_held(slots, vcpu, fx);
 }
 
+/* A new OSPM initialises itself. What its predecessor took and did not carry out is raised again. */
+static void meet_ospm(Slots *slots, uint32_t vcpu, Effects *fx)
+{
+    Slot *slot = &slots->table[vcpu];
+
+    forget_ospm(slots, vcpu, fx);
+    raise_again(slots, vcpu, fx);
+    /* Of an unplug it is told nothing yet. */
+    if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED)
+        slot->observed = true;
+    if (slot->request_kind == VCPUHP_REQUEST_NONE)
+        slots->in_use[vcpu / 64] &= ~(1ULL << (vcpu % 64));
+}
+
+static G_GNUC_NO_INLINE void meet_ospm_in_word(Slots *slots, uint32_t word, Effects *fx)
+{
+    for (uint64_t rest = slots->in_use[word]; rest; rest &= rest - 1)
+        meet_ospm(slots, word * 64 + __builtin_ctzll(rest), fx);
+}
+
 uint64_t slots_read_enabled(Slots *slots, uint32_t word, Effects *fx)
 {
-    uint32_t end = MIN((word + 1) * 64, slots->config->n_vcpus);
-
-    for (uint32_t i = word * 64; i < end; i++) {
-        Slot *slot = &slots->table[i];
-
-        forget_ospm(slots, i, fx);
-        raise_again(slots, i, fx);
-        /* Of an unplug it tells nothing. */
-        if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED)
-            slot->observed = true;
-    }
+    if (slots->in_use[word])
+        meet_ospm_in_word(slots, word, fx);
     return slots->enabled[word];
 }
 
@@ -599,6 +616,7 @@ static void take(Slots *slots, uint32_t vcpu, uint8_t bit, VcpuhpRequestKind kin
 
     if (!(slot->status & bit))
         return;
+    set_in_use(slots, vcpu);
     clear_status(slots, vcpu, bit, fx);
     if (slot->request_kind != kind)
         return;
@@ -674,6 +692,7 @@ static void open_eject(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
+    set_in_use(slots, vcpu);
     slot->unclosed = true;
     if (!slot->eject_until)
         slot->eject_until = now + slots->config->eject_timeout_ms * (int64_t)1000;

@@ -39,6 +39,11 @@ static inline void effects_init(Effects *fx)
     fx->off = fx->start = -1;
 }
 
+static inline bool effects_empty(const Effects *fx)
+{
+    return !(fx->timer | fx->irq | fx->kick | fx->n_events) && (fx->off & fx->start) == -1;
+}
+
 /* The bits of a slot that OSPM and firmware see in the register block's status byte. */
 enum {
     SLOT_ENABLED = 1 << 0,
@@ -97,6 +102,9 @@ typedef struct Slots {
     bool ending; /* slots_end_requests() was called: no more requests */
     /* By slot number, one bit each; the same as in Slot.status. */
     uint64_t enabled[SLOT_WORDS], insert[SLOT_WORDS], remove[SLOT_WORDS], fw_remove[SLOT_WORDS];
+    /* Includes every slot with an open request, an unclosed eject or an event that OSPM has taken
+     * and not answered: a new OSPM has nothing to do with the others. */
+    uint64_t in_use[SLOT_WORDS];
     uint64_t errors; /* guest errors so far */
     Slot *table;     /* n_vcpus */
 } Slots;

@@ -28,6 +28,9 @@
 #define UART_BASE UINT64_C(0x09010000)
 #define UART_SIZE 0x1000
 #define RAM_BASE  UINT64_C(0x40000000)
+/* Memory that only the library uses (--warm-up). RAM is slot 0. */
+#define WARM_UP_BASE UINT64_C(0x09020000)
+#define WARM_UP_SLOT 1
 /* There is no firmware. Its tables are at the start of RAM, where the guest keeps them; the device
  * tree follows. */
 #define FIRMWARE_BASE RAM_BASE
