@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "../tests/e2e/guest.h"
+#include "samples.h"
 
-#define N_COUNTS 5  /* rounds of what is counted: they should all be alike */
-#define N_TIMES  30 /* of what is timed */
+#define N_COUNTS 5           /* rounds of what is counted: they should all be alike */
+#define N_TIMES  SAMPLES_MAX /* of what is timed */
 
 #define TRACING "/sys/kernel/tracing"
 
@@ -22,50 +23,6 @@ void guest_fail(Guest *guest, const char *message)
     fprintf(stderr, "%s\nguest: %s\n", tail ? tail : "", message);
     guest_free(guest);
     exit(EXIT_FAILURE);
-}
-
-/* --- Samples --- */
-
-typedef struct Samples {
-    const char *key;
-    guint n;
-    double values[N_TIMES];
-} Samples;
-
-static void add(Samples *samples, double value)
-{
-    samples->values[samples->n++] = value;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(Samples *samples)
-{
-    guint half = samples->n / 2;
-
-    qsort(samples->values, samples->n, sizeof(samples->values[0]), compare);
-    return samples->n % 2 ? samples->values[half]
-                          : (samples->values[half - 1] + samples->values[half]) / 2;
-}
-
-static void print(Samples *samples)
-{
-    double middle = median(samples);
-
-    printf("%s %.3f %.3f %.3f\n", samples->key, middle, samples->values[0],
-           samples->values[samples->n - 1]);
-    fflush(stdout);
-}
-
-static void print_one(const char *key, double value)
-{
-    printf("%s %.3f\n", key, value);
-    fflush(stdout);
 }
 
 /* --- Counts --- */
@@ -189,15 +146,15 @@ static void count_single(Guest *guest, const char *add_key, const char *remove_k
         guest_skip_events(guest);
         g_free(guest_command(guest, "plug %u", vcpu));
         wait_vcpu(guest, vcpu, "_OST");
-        add(&adds, count_accesses(guest) - before);
+        samples_add(&adds, count_accesses(guest) - before);
         wait_online(guest, vcpu);
 
         before = count_accesses(guest);
         unplug(guest, vcpu);
-        add(&removes, count_accesses(guest) - before);
+        samples_add(&removes, count_accesses(guest) - before);
     }
-    print(&adds);
-    print(&removes);
+    samples_print(&adds);
+    samples_print(&removes);
 }
 
 /* Nobody brings the CPUs online: that has no part in what is counted, and 64 vCPUs are too much for
@@ -214,25 +171,25 @@ static void count_burst(Guest *guest)
         g_free(guest_command(guest, "plug 1-63"));
         for (guint k = 0; k < 63; k++)
             guest_wait_event(guest, "check: success");
-        add(&adds, (count_accesses(guest) - before) / 63.0);
+        samples_add(&adds, (count_accesses(guest) - before) / 63.0);
 
         before = count_accesses(guest);
         guest_skip_events(guest);
         g_free(guest_command(guest, "unplug 1-63"));
         for (guint k = 0; k < 63; k++)
             guest_wait_event(guest, OST_EJECTED);
-        add(&removes, (count_accesses(guest) - before) / 63.0);
+        samples_add(&removes, (count_accesses(guest) - before) / 63.0);
     }
-    print(&adds);
-    print(&removes);
+    samples_print(&adds);
+    samples_print(&removes);
 }
 
 static void count_boot(Guest *guest)
 {
-    print_one("exits.boot.n512", count_accesses(guest));
-    print_one("hypercalls.boot.n512", count_hypercalls(guest));
-    print_one("disabled.threads", count_in_proc(guest, "task/*/comm", "^vcpu ") - 1);
-    print_one("disabled.mappings", count_in_proc(guest, "maps", "kvm-vcpu") - 1);
+    samples_print_one("exits.boot.n512", count_accesses(guest));
+    samples_print_one("hypercalls.boot.n512", count_hypercalls(guest));
+    samples_print_one("disabled.threads", count_in_proc(guest, "task/*/comm", "^vcpu ") - 1);
+    samples_print_one("disabled.mappings", count_in_proc(guest, "maps", "kvm-vcpu") - 1);
 }
 
 /* --- What is timed --- */
@@ -259,7 +216,7 @@ static void time_refusals(Guest *guest, guint n_refused)
     double all = run_number(guest, "dmesg | awk -F '[][]' '/Bringing up secondary/ { begin = $2 } "
                                    "/Brought up/ { print $2 - begin }'");
 
-    print_one("hypercalls.boot.share", call * n_refused / all);
+    samples_print_one("hypercalls.boot.share", call * n_refused / all);
     guest_free(traced);
 }
 
@@ -333,24 +290,24 @@ static void time_plug(Guest *guest)
         shell = set_online(guest, vcpu, by_shell);
         unplug(guest, vcpu);
         traced(guest);
-        add(&ratio, plugged / agent);
-        add(&shell_ratio, plugged / shell);
-        add(&floor, (plugged_part.us - plugged_part.access_us) / agent_part.us);
-        add(&share, plugged_part.us / plugged);
-        add(&rcu_waits, plugged_part.rcu_waits);
-        add(&retries, plugged_part.lock_retries);
-        add(&agent_rcu_waits, agent_part.rcu_waits);
-        add(&agent_retries, agent_part.lock_retries);
+        samples_add(&ratio, plugged / agent);
+        samples_add(&shell_ratio, plugged / shell);
+        samples_add(&floor, (plugged_part.us - plugged_part.access_us) / agent_part.us);
+        samples_add(&share, plugged_part.us / plugged);
+        samples_add(&rcu_waits, plugged_part.rcu_waits);
+        samples_add(&retries, plugged_part.lock_retries);
+        samples_add(&agent_rcu_waits, agent_part.rcu_waits);
+        samples_add(&agent_retries, agent_part.lock_retries);
     }
     g_free(guest_run(guest, NULL, "echo >" TRACING "/set_event"));
-    print(&ratio);
-    print(&shell_ratio);
-    print(&floor);
-    print(&share);
-    print(&rcu_waits);
-    print(&agent_rcu_waits);
-    print(&retries);
-    print(&agent_retries);
+    samples_print(&ratio);
+    samples_print(&shell_ratio);
+    samples_print(&floor);
+    samples_print(&share);
+    samples_print(&rcu_waits);
+    samples_print(&agent_rcu_waits);
+    samples_print(&retries);
+    samples_print(&agent_retries);
 }
 
 static void time_scaling(const char *key, Guest *small, Guest *large)
@@ -364,9 +321,9 @@ static void time_scaling(const char *key, Guest *small, Guest *large)
 
         unplug(small, vcpu);
         unplug(large, vcpu);
-        add(&ratio, in_large / in_small);
+        samples_add(&ratio, in_large / in_small);
     }
-    print(&ratio);
+    samples_print(&ratio);
 }
 
 static void time_replug(Guest *guest)
@@ -380,9 +337,9 @@ static void time_replug(Guest *guest)
         unplug(guest, vcpu);
         second = plug(guest, vcpu);
         unplug(guest, vcpu);
-        add(&ratio, second / first);
+        samples_add(&ratio, second / first);
     }
-    print(&ratio);
+    samples_print(&ratio);
 }
 
 int main(void)

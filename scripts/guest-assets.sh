@@ -7,6 +7,7 @@
 # machine's own apt never hears of arm64 or of other suites.
 #
 #   guest-assets.sh [busybox] [kernel SERIES]... [sysroot] [uapi]
+#   guest-assets.sh series
 #
 #   busybox          build/cache/busybox
 #   kernel SERIES    build/cache/kernel-SERIES/vmlinuz, an arm64 Image, and its `release`. SERIES
@@ -16,6 +17,7 @@
 #   uapi             build/cache/uapi/{linux,asm}: arm64's KVM headers alone, to compile and
 #                    unit-test KVM code elsewhere. Nothing else is in there that would hide the
 #                    machine's own headers.
+#   series           prints the kernel series of all suites that can be a host: Linux 6.4 and newer
 #
 # What is there is not fetched again: a second run uses no network. To refresh, delete build/cache.
 # DEBIAN_MIRROR and DEBIAN_SUITE say where to look if the machine's apt sources are not Debian's.
@@ -140,6 +142,13 @@ get_kernel() {
     say "kernel $series is $(cat "$dir/release")"
 }
 
+list_series() {
+    index all
+    private_apt apt-cache search --names-only '^linux-image-[0-9.]+[.+-].*cloud-arm64(-unsigned)?$' |
+        sed -n 's/^linux-image-\([0-9]*\.[0-9]*\).*/\1/p' | sort -Vu |
+        awk -F . '$1 > 6 || ($1 == 6 && $2 >= 4)'
+}
+
 get_busybox() {
     [ ! -e "$CACHE/busybox" ] || return 0
     index near
@@ -262,6 +271,7 @@ rm -rf "$CACHE"/fetch.* "$CACHE"/cmocka.* # of a run that was killed
 while [ $# -gt 0 ]; do
     case $1 in
     busybox) get_busybox ;;
+    series) list_series ;;
     kernel) get_kernel "${2:?which kernel series?}"; shift ;;
     sysroot) get_sysroot; write_cross_file ;;
     uapi) get_uapi ;;

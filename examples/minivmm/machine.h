@@ -6,8 +6,8 @@
  *     main.c     options, the order of the set-up, power of the machine
  *     vcpu.c     vCPU threads, and the exits that the library does not serve
  *     own.c      --own-vcpus: vCPUs and vGIC that the VMM creates and lends to the library
- *     boot.c     loads kernel and initramfs, and describes the machine to the kernel as UEFI does
- *     tables.c   the ACPI tables that the VMM builds itself
+ *     boot.c     loads kernel and initramfs, and writes the device tree
+ *     tables.c   the machine as ../handover.h describes it to the kernel
  *     uart.c     the guest's serial port
  *     console.c  the host's end of the serial port
  *     monitor.c  commands and events
@@ -19,6 +19,8 @@
 #include <vcpuhp/kvm.h>
 #include <vcpuhp/vcpuhp.h>
 
+#include "../handover.h"
+
 /* The memory map. vcpuhp_config_init() chooses the addresses of the GIC (0x08000000, redistributors
  * from 0x0a000000) and of the register block (0x09000000). These are the VMM's own: */
 #define GICC_BASE UINT64_C(0x08010000) /* GICv2 only */
@@ -26,6 +28,9 @@
 #define UART_BASE UINT64_C(0x09010000)
 #define UART_SIZE 0x1000
 #define RAM_BASE  UINT64_C(0x40000000)
+/* Memory that only the library uses (--warm-up). RAM is slot 0. */
+#define WARM_UP_BASE UINT64_C(0x09020000)
+#define WARM_UP_SLOT 1
 /* There is no firmware. Its tables are at the start of RAM, where the guest keeps them; the device
  * tree follows. */
 #define FIRMWARE_BASE RAM_BASE
@@ -117,20 +122,7 @@ void machine_node_ram(const Machine *m, uint32_t node, uint64_t *ret_base, uint6
 
 /* --- tables.c --- */
 
-/* A range of guest memory that is filled from its start. */
-typedef struct Arena {
-    uint8_t *host;
-    uint64_t guest; /* address of host[0] */
-    gsize used, size;
-} Arena;
-
-/* Copy data in, at the next multiple of 16; returns its guest address. */
-uint64_t arena_put(Arena *arena, const void *data, gsize len);
-
-/* Build all ACPI tables, including the library's. Returns the RSDP's guest address. */
-uint64_t tables_build(const Machine *m, Arena *arena);
-
-/* Tables are written as C structs. */
-G_STATIC_ASSERT(G_BYTE_ORDER == G_LITTLE_ENDIAN);
+/* Write all ACPI tables, including the library's, and what a firmware would add. */
+bool tables_write(const Machine *m, Handover *ret_handover, GError **error);
 
 #endif

@@ -28,7 +28,7 @@
 typedef struct Options {
     char *kernel, *initrd, *append, *console, *monitor;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
-    gboolean fdt, its, pmu, sve, pauth, caches, own;
+    gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up;
 } Options;
 
 static void options_clear(Options *o)
@@ -170,6 +170,10 @@ static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig
     vcpuhp_kvm_config_init(kvm, -1); /* create_vm() follows */
     kvm->psci = whole ? VCPUHP_KVM_PSCI_WHOLE : VCPUHP_KVM_PSCI_SPARSE;
     kvm->features = (o->sve ? VCPUHP_KVM_SVE : 0) | (o->pauth ? VCPUHP_KVM_PAUTH : 0);
+    if (o->warm_up) {
+        kvm->warm_up_base = WARM_UP_BASE;
+        kvm->warm_up_slot = WARM_UP_SLOT;
+    }
     return (!o->topology || parse_topology(o->topology, &config->topology, error)) &&
            (!o->nodes || parse_nodes(o->nodes, config, error)) &&
            (!o->redists || parse_redists(o->redists, &config->gic, error));
@@ -218,6 +222,8 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
          "WHICH"},
         {"own-vcpus", 0, 0, G_OPTION_ARG_NONE, &o->own,
          "minivmm, not the library, creates vCPUs and GIC", NULL},
+        {"warm-up", 0, 0, G_OPTION_ARG_NONE, &o->warm_up,
+         "On hosts without FEAT_S2FWB: keep new vCPUs from making KVM clean all memory", NULL},
         {"console", 0, 0, G_OPTION_ARG_FILENAME, &o->console,
          "Serial port on a Unix socket instead of the terminal", "SOCKET"},
         {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",

@@ -25,7 +25,16 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
+    bool warm; /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
 } KvmVcpu;
+
+/* The memory that vCPUs are warmed up in: warm_up.h. */
+typedef struct KvmWarmUp {
+    void *memory; /* NULL: they aren't */
+    uint64_t base;
+    uint32_t slot;
+    int reported; /* atomic */
+} KvmWarmUp;
 
 typedef struct Kvm {
     Vcpuhp *hp;
@@ -36,6 +45,7 @@ typedef struct Kvm {
     bool fwb;                  /* the host has FEAT_S2FWB: that never unmaps memory */
     KvmImage image;            /* otherwise: a vCPU's registers after that */
     int fallback_reported;     /* atomic */
+    KvmWarmUp warm_up;
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;

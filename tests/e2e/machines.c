@@ -16,6 +16,7 @@
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define MAX_VCPUS 512
@@ -444,9 +445,11 @@ static void print_row(const Run *run)
                         m->topology.threads);
     g_autofree char *redists =
         m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
+    struct utsname host;
 
-    print_message("combination: | %s | %u%s | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
-                  run->release ? run->release : m->kernel, m->n_vcpus,
+    uname(&host);
+    print_message("combination: | %s | %s | %u%s | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
+                  host.release, run->release ? run->release : m->kernel, m->n_vcpus,
                   has_own_vcpus() ? ", lent" : "", m->n_enabled, m->removable ? ", removable" : "",
                   m->gic, m->its ? ", ITS" : "", redists ? redists : "",
                   m->psci ? m->psci : "sparse", m->topology.sockets ? topology : "-",
@@ -469,11 +472,11 @@ static int run_machines(const char *name, const Machine *machines, gsize n)
         };
     }
     failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
-    print_message(
-        "combination: | guest kernel | possible vCPUs | enabled at boot | GIC | PSCI calls "
-        "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
-        "unplugged (-) | result |\n"
-        "combination: |---|---|---|---|---|---|---|---|---|\n");
+    print_message("combination: | host kernel | guest kernel | possible vCPUs | enabled at boot | "
+                  "GIC | PSCI calls "
+                  "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
+                  "unplugged (-) | result |\n"
+                  "combination: |---|---|---|---|---|---|---|---|---|---|\n");
     for (gsize i = 0; i < n; i++) {
         if (runs[i].result)
             print_row(&runs[i]);
