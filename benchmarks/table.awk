@@ -90,6 +90,9 @@ BEGIN {
     besides("online.rcu_waits", "the same: online alone")
     besides("plug.lock_retries", "sleeps of the agent while the hotplug lock is taken: plug")
     besides("online.lock_retries", "the same: online alone")
+    besides("move.ratio.n4", "down-time of a migration / time for the memory that is copied last")
+    besides("move.ratio.n64", "")
+    besides("move.ratio.n512", "")
 }
 
 {
