@@ -9,64 +9,13 @@
 #include <string.h>
 
 #include "../tests/e2e/guest.h"
+#include "samples.h"
+#include "steps.h"
 
-#define N_COUNTS 5  /* rounds of what is counted: they should all be alike */
-#define N_TIMES  30 /* of what is timed */
+#define N_COUNTS 5           /* rounds of what is counted: they should all be alike */
+#define N_TIMES  SAMPLES_MAX /* of what is timed */
 
 #define TRACING "/sys/kernel/tracing"
-
-void guest_fail(Guest *guest, const char *message)
-{
-    g_autofree char *tail = guest ? guest_console_tail(guest, 15) : NULL;
-
-    fprintf(stderr, "%s\nguest: %s\n", tail ? tail : "", message);
-    guest_free(guest);
-    exit(EXIT_FAILURE);
-}
-
-/* --- Samples --- */
-
-typedef struct Samples {
-    const char *key;
-    guint n;
-    double values[N_TIMES];
-} Samples;
-
-static void add(Samples *samples, double value)
-{
-    samples->values[samples->n++] = value;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(Samples *samples)
-{
-    guint half = samples->n / 2;
-
-    qsort(samples->values, samples->n, sizeof(samples->values[0]), compare);
-    return samples->n % 2 ? samples->values[half]
-                          : (samples->values[half - 1] + samples->values[half]) / 2;
-}
-
-static void print(Samples *samples)
-{
-    double middle = median(samples);
-
-    printf("%s %.3f %.3f %.3f\n", samples->key, middle, samples->values[0],
-           samples->values[samples->n - 1]);
-    fflush(stdout);
-}
-
-static void print_one(const char *key, double value)
-{
-    printf("%s %.3f\n", key, value);
-    fflush(stdout);
-}
 
 /* --- Counts --- */
 
@@ -114,45 +63,6 @@ static gint64 count_in_proc(Guest *guest, const char *file, const char *text)
 
 /* --- Steps --- */
 
-static gint64 wait_vcpu(Guest *guest, guint vcpu, const char *event)
-{
-    g_autofree char *text = g_strdup_printf("vCPU %u: %s", vcpu, event);
-
-    return guest_wait_event(guest, text);
-}
-
-static void wait_online(Guest *guest, guint vcpu)
-{
-    g_autofree char *command = g_strdup_printf("cat /sys/devices/system/cpu/cpu%u/online", vcpu);
-
-    guest_wait_output(guest, command, "1");
-}
-
-#define OST_EJECTED "_OST 0x3, 0x0"
-/* Seconds for what the last step has left to do, before the next one is timed. */
-#define PAUSE 0.3
-
-/* Until it is online; returns how long that took, in µs. */
-static gint64 plug(Guest *guest, guint vcpu)
-{
-    gint64 begin, end;
-
-    g_usleep(PAUSE * G_USEC_PER_SEC);
-    guest_skip_events(guest);
-    begin = g_get_monotonic_time();
-    g_free(guest_command(guest, "plug %u", vcpu));
-    end = wait_vcpu(guest, vcpu, "on");
-    wait_online(guest, vcpu);
-    return end - begin;
-}
-
-static void unplug(Guest *guest, guint vcpu)
-{
-    guest_skip_events(guest);
-    g_free(guest_command(guest, "unplug %u", vcpu));
-    wait_vcpu(guest, vcpu, OST_EJECTED);
-}
-
 /* What brings a CPU that is enabled and offline online. */
 static const char by_shell[] = "echo 1 >/sys/devices/system/cpu/cpu%u/online";
 /* The agent does it, as after a plug: it hears the same event. */
@@ -168,11 +78,11 @@ static gint64 set_online(Guest *guest, guint vcpu, const char *how)
     g_free(guest_run(guest, NULL,
                      "echo 0 >/sys/devices/system/cpu/cpu%u/online; "
                      "(sleep %g; echo '[[now]]'; echo >" TRACING "/trace_marker; %s) &",
-                     vcpu, PAUSE, command));
+                     vcpu, STEP_PAUSE, command));
     guest_skip_events(guest);
     begin = guest_wait_console(guest, "[[now]]");
-    end = wait_vcpu(guest, vcpu, "on");
-    wait_online(guest, vcpu);
+    end = step_wait_vcpu(guest, vcpu, "on");
+    step_wait_online(guest, vcpu);
     return end - begin;
 }
 
@@ -188,16 +98,16 @@ static void count_single(Guest *guest, const char *add_key, const char *remove_k
 
         guest_skip_events(guest);
         g_free(guest_command(guest, "plug %u", vcpu));
-        wait_vcpu(guest, vcpu, "_OST");
-        add(&adds, count_accesses(guest) - before);
-        wait_online(guest, vcpu);
+        step_wait_vcpu(guest, vcpu, "_OST");
+        samples_add(&adds, count_accesses(guest) - before);
+        step_wait_online(guest, vcpu);
 
         before = count_accesses(guest);
-        unplug(guest, vcpu);
-        add(&removes, count_accesses(guest) - before);
+        step_unplug(guest, vcpu);
+        samples_add(&removes, count_accesses(guest) - before);
     }
-    print(&adds);
-    print(&removes);
+    samples_print(&adds);
+    samples_print(&removes);
 }
 
 /* Nobody brings the CPUs online: that has no part in what is counted, and 64 vCPUs are too much for
@@ -214,25 +124,25 @@ static void count_burst(Guest *guest)
         g_free(guest_command(guest, "plug 1-63"));
         for (guint k = 0; k < 63; k++)
             guest_wait_event(guest, "check: success");
-        add(&adds, (count_accesses(guest) - before) / 63.0);
+        samples_add(&adds, (count_accesses(guest) - before) / 63.0);
 
         before = count_accesses(guest);
         guest_skip_events(guest);
         g_free(guest_command(guest, "unplug 1-63"));
         for (guint k = 0; k < 63; k++)
-            guest_wait_event(guest, OST_EJECTED);
-        add(&removes, (count_accesses(guest) - before) / 63.0);
+            guest_wait_event(guest, STEP_OST_EJECTED);
+        samples_add(&removes, (count_accesses(guest) - before) / 63.0);
     }
-    print(&adds);
-    print(&removes);
+    samples_print(&adds);
+    samples_print(&removes);
 }
 
 static void count_boot(Guest *guest)
 {
-    print_one("exits.boot.n512", count_accesses(guest));
-    print_one("hypercalls.boot.n512", count_hypercalls(guest));
-    print_one("disabled.threads", count_in_proc(guest, "task/*/comm", "^vcpu ") - 1);
-    print_one("disabled.mappings", count_in_proc(guest, "maps", "kvm-vcpu") - 1);
+    samples_print_one("exits.boot.n512", count_accesses(guest));
+    samples_print_one("hypercalls.boot.n512", count_hypercalls(guest));
+    samples_print_one("disabled.threads", count_in_proc(guest, "task/*/comm", "^vcpu ") - 1);
+    samples_print_one("disabled.mappings", count_in_proc(guest, "maps", "kvm-vcpu") - 1);
 }
 
 /* --- What is timed --- */
@@ -259,7 +169,7 @@ static void time_refusals(Guest *guest, guint n_refused)
     double all = run_number(guest, "dmesg | awk -F '[][]' '/Bringing up secondary/ { begin = $2 } "
                                    "/Brought up/ { print $2 - begin }'");
 
-    print_one("hypercalls.boot.share", call * n_refused / all);
+    samples_print_one("hypercalls.boot.share", call * n_refused / all);
     guest_free(traced);
 }
 
@@ -326,31 +236,31 @@ static void time_plug(Guest *guest)
         double plugged, agent, shell;
         GuestPart plugged_part, agent_part;
 
-        plugged = plug(guest, vcpu);
+        plugged = step_plug(guest, vcpu);
         plugged_part = traced(guest);
         agent = set_online(guest, vcpu, by_agent);
         agent_part = traced(guest);
         shell = set_online(guest, vcpu, by_shell);
-        unplug(guest, vcpu);
+        step_unplug(guest, vcpu);
         traced(guest);
-        add(&ratio, plugged / agent);
-        add(&shell_ratio, plugged / shell);
-        add(&floor, (plugged_part.us - plugged_part.access_us) / agent_part.us);
-        add(&share, plugged_part.us / plugged);
-        add(&rcu_waits, plugged_part.rcu_waits);
-        add(&retries, plugged_part.lock_retries);
-        add(&agent_rcu_waits, agent_part.rcu_waits);
-        add(&agent_retries, agent_part.lock_retries);
+        samples_add(&ratio, plugged / agent);
+        samples_add(&shell_ratio, plugged / shell);
+        samples_add(&floor, (plugged_part.us - plugged_part.access_us) / agent_part.us);
+        samples_add(&share, plugged_part.us / plugged);
+        samples_add(&rcu_waits, plugged_part.rcu_waits);
+        samples_add(&retries, plugged_part.lock_retries);
+        samples_add(&agent_rcu_waits, agent_part.rcu_waits);
+        samples_add(&agent_retries, agent_part.lock_retries);
     }
     g_free(guest_run(guest, NULL, "echo >" TRACING "/set_event"));
-    print(&ratio);
-    print(&shell_ratio);
-    print(&floor);
-    print(&share);
-    print(&rcu_waits);
-    print(&agent_rcu_waits);
-    print(&retries);
-    print(&agent_retries);
+    samples_print(&ratio);
+    samples_print(&shell_ratio);
+    samples_print(&floor);
+    samples_print(&share);
+    samples_print(&rcu_waits);
+    samples_print(&agent_rcu_waits);
+    samples_print(&retries);
+    samples_print(&agent_retries);
 }
 
 static void time_scaling(const char *key, Guest *small, Guest *large)
@@ -359,14 +269,14 @@ static void time_scaling(const char *key, Guest *small, Guest *large)
 
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 1 + i % 3;
-        double in_small = plug(small, vcpu);
-        double in_large = plug(large, vcpu);
+        double in_small = step_plug(small, vcpu);
+        double in_large = step_plug(large, vcpu);
 
-        unplug(small, vcpu);
-        unplug(large, vcpu);
-        add(&ratio, in_large / in_small);
+        step_unplug(small, vcpu);
+        step_unplug(large, vcpu);
+        samples_add(&ratio, in_large / in_small);
     }
-    print(&ratio);
+    samples_print(&ratio);
 }
 
 static void time_replug(Guest *guest)
@@ -375,14 +285,14 @@ static void time_replug(Guest *guest)
 
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 4 + i;
-        double first = plug(guest, vcpu), second;
+        double first = step_plug(guest, vcpu), second;
 
-        unplug(guest, vcpu);
-        second = plug(guest, vcpu);
-        unplug(guest, vcpu);
-        add(&ratio, second / first);
+        step_unplug(guest, vcpu);
+        second = step_plug(guest, vcpu);
+        step_unplug(guest, vcpu);
+        samples_add(&ratio, second / first);
     }
-    print(&ratio);
+    samples_print(&ratio);
 }
 
 int main(void)

@@ -7,6 +7,7 @@
 # machine's own apt never hears of arm64 or of other suites.
 #
 #   guest-assets.sh [busybox] [kernel SERIES]... [sysroot] [uapi]
+#   guest-assets.sh series
 #
 #   busybox          build/cache/busybox
 #   kernel SERIES    build/cache/kernel-SERIES/vmlinuz, an arm64 Image, and its `release`. SERIES
@@ -16,6 +17,7 @@
 #   uapi             build/cache/uapi/{linux,asm}: arm64's KVM headers alone, to compile and
 #                    unit-test KVM code elsewhere. Nothing else is in there that would hide the
 #                    machine's own headers.
+#   series           prints the kernel series of all suites that can be a host: Linux 6.4 and newer
 #
 # What is there is not fetched again: a second run uses no network. To refresh, delete build/cache.
 # DEBIAN_MIRROR and DEBIAN_SUITE say where to look if the machine's apt sources are not Debian's.
@@ -25,26 +27,6 @@ set -eu -o pipefail
 
 APT=$CACHE/apt
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# apt itself reads the machine's sources, so every format it knows is understood. A mirror of
-# Debian proper is one that serves a plain Debian suite; security and third parties don't.
-machine_sources() {
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        grep -E ' (bookworm|trixie|forky|sid|stable|testing|unstable) main$' || true
-}
-
-pick_mirror() {
-    local uri suite
-    read -r uri suite _ < <(machine_sources) || true
-    MIRROR=${DEBIAN_MIRROR:-${uri:-}}
-    SUITE=${DEBIAN_SUITE:-${suite:-}}
-    case $SUITE in
-    stable | testing | unstable) SUITE=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}") ;;
-    esac
-    [ -n "$MIRROR" ] && [ -n "$SUITE" ] ||
-        die "found no Debian mirror in this machine's apt sources;" \
-            "set DEBIAN_MIRROR (a URL) and DEBIAN_SUITE (such as trixie)"
-}
 
 # The compiler's libc and the sysroot's must fit, so libraries come from the machine's suite.
 # Kernels may come from anywhere.
@@ -138,6 +120,13 @@ get_kernel() {
     rm -rf "$NEW/tree"
     finish
     say "kernel $series is $(cat "$dir/release")"
+}
+
+list_series() {
+    index all
+    private_apt apt-cache search --names-only '^linux-image-[0-9.]+[.+-].*cloud-arm64(-unsigned)?$' |
+        sed -n 's/^linux-image-\([0-9]*\.[0-9]*\).*/\1/p' | sort -Vu |
+        awk -F . '$1 > 6 || ($1 == 6 && $2 >= 4)'
 }
 
 get_busybox() {
@@ -262,6 +251,7 @@ rm -rf "$CACHE"/fetch.* "$CACHE"/cmocka.* # of a run that was killed
 while [ $# -gt 0 ]; do
     case $1 in
     busybox) get_busybox ;;
+    series) list_series ;;
     kernel) get_kernel "${2:?which kernel series?}"; shift ;;
     sysroot) get_sysroot; write_cross_file ;;
     uapi) get_uapi ;;

@@ -209,7 +209,7 @@ typedef struct Region {
 
 /* What occupies the guest-physical address space. */
 typedef struct Map {
-    Region regions[3 + VCPUHP_MAX_REDISTS];
+    Region regions[4 + VCPUHP_MAX_REDISTS];
     gsize n;
 } Map;
 
@@ -242,15 +242,13 @@ static bool add_region(Map *map, uint64_t base, uint64_t size, uint64_t align, G
     return true;
 }
 
-static bool set_redists(Config *config, Map *map, GError **error)
+static bool add_redists(const Config *config, Map *map, GError **error)
 {
-    VcpuhpGic *gic = &config->gic;
+    const VcpuhpGic *gic = &config->gic;
     uint64_t sum = 0;
 
     if (gic->n_redists < 1 || gic->n_redists > VCPUHP_MAX_REDISTS)
         return REFUSE("gic.n_redists is %u, not 1 … %u", gic->n_redists, VCPUHP_MAX_REDISTS);
-    if (gic->n_redists == 1 && !gic->redists[0].count)
-        gic->redists[0].count = config->n_vcpus;
     for (uint32_t i = 0; i < gic->n_redists; i++) {
         const VcpuhpRedist *redist = &gic->redists[i];
 
@@ -268,17 +266,17 @@ static bool set_redists(Config *config, Map *map, GError **error)
     return true;
 }
 
-static bool set_gicv3(Config *config, Map *map, GError **error)
+static bool add_gicv3(const Config *config, Map *map, GError **error)
 {
     const VcpuhpGic *gic = &config->gic;
 
     return add_region(map, gic->dist_base, GICD_V3_SIZE, 64 * KIB, error, "gic.dist_base") &&
            (!gic->its_base ||
             add_region(map, gic->its_base, ITS_SIZE, 64 * KIB, error, "gic.its_base")) &&
-           set_redists(config, map, error);
+           add_redists(config, map, error);
 }
 
-static bool check_gicv2(const VcpuhpGic *gic, Map *map, GError **error)
+static bool add_gicv2(const VcpuhpGic *gic, Map *map, GError **error)
 {
     /* In the MADT, a GICC address of 0 means that there is none. */
     if (!gic->cpu_base)
@@ -318,20 +316,35 @@ static bool check_irqs(const VcpuhpConfig *from, GError **error)
     return true;
 }
 
-static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
+/* All that the config places in the guest-physical address space. */
+static bool add_machine(const Config *config, Map *map, GError **error)
 {
-    const VcpuhpGic *gic = &from->gic;
+    if (!add_region(map, config->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE, error, "regs_base"))
+        return false;
+    return config->gic.version == 3 ? add_gicv3(config, map, error)
+                                    : add_gicv2(&config->gic, map, error);
+}
+
+bool config_check_region(const Config *config, uint64_t base, uint64_t size, const char *field,
+                         GError **error)
+{
     Map map = {.n = 0};
 
-    config->gic = *gic;
+    return add_machine(config, &map, error) &&
+           add_region(&map, base, size, size, error, "%s", field);
+}
+
+static bool set_machine(Config *config, const VcpuhpConfig *from, GError **error)
+{
+    Map map = {.n = 0};
+
+    config->gic = from->gic;
+    if (config->gic.n_redists == 1 && !config->gic.redists[0].count)
+        config->gic.redists[0].count = config->n_vcpus;
     config->regs_base = from->regs_base;
     config->event_irq = from->event_irq;
     config->pmu_irq = from->pmu_irq;
-    if (!check_irqs(from, error) ||
-        !add_region(&map, from->regs_base, VCPUHP_REGS_SIZE, VCPUHP_REGS_SIZE, error, "regs_base"))
-        return false;
-    return gic->version == 3 ? set_gicv3(config, &map, error)
-                             : check_gicv2(&config->gic, &map, error);
+    return check_irqs(from, error) && add_machine(config, &map, error);
 }
 
 /* --- ACPI names --- */

@@ -49,6 +49,11 @@ typedef struct Config {
 bool config_init(Config *config, const VcpuhpConfig *caller, GError **error);
 void config_clear(Config *config);
 
+/* Whether size bytes at base, which must be a multiple of size, overlap nothing that the config
+ * places. field is the address's name, for the error. Errors: INVALID. */
+bool config_check_region(const Config *config, uint64_t base, uint64_t size, const char *field,
+                         GError **error);
+
 /* The vCPU with these affinity fields, or -1. Its time does not depend on n_vcpus. */
 int config_vcpu_by_mpidr(const Config *config, uint64_t affinity);
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loads a Linux kernel and its initramfs without firmware, with what the kernel's EFI stub would
- * pass on: the device tree's /chosen names an EFI system table and a memory map (Linux,
- * Documentation/arch/arm/uefi.rst), and the system table names the ACPI tables. Linux uses ACPI if
- * the device tree has no other node than /chosen.
+ * Loads a Linux kernel and its initramfs without firmware. What the kernel needs instead is written
+ * by examples/handover.h, or with --fdt by this file: a device tree of the whole machine.
  */
 #include "machine.h"
 
@@ -16,48 +14,6 @@
 
 #include "ram.h"
 
-/* UEFI 2.10: 4.2, 4.3, 4.6, 7.2.3 */
-typedef struct EfiGuid {
-    uint32_t a;
-    uint16_t b, c;
-    uint8_t d[8];
-} EfiGuid;
-
-typedef struct EfiConfigTable {
-    EfiGuid guid;
-    uint64_t address;
-} EfiConfigTable;
-
-typedef struct EfiSystemTable {
-    char signature[8];
-    uint32_t revision, size, crc, reserved;
-    uint64_t vendor;
-    uint64_t vendor_revision;
-    uint64_t consoles[6];
-    uint64_t runtime_services, boot_services;
-    uint64_t n_tables, tables;
-} EfiSystemTable;
-G_STATIC_ASSERT(sizeof(EfiSystemTable) == 120);
-
-typedef struct EfiMemory {
-    uint32_t type, pad;
-    uint64_t base, virtual_base, n_pages, attributes;
-} EfiMemory;
-
-enum {
-    EFI_CONVENTIONAL = 7,
-    EFI_ACPI_RECLAIM = 9
-};
-#define EFI_PAGE      4096
-#define EFI_MEMORY_WB 8
-
-static const EfiGuid guid_acpi_20 = {
-    0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
-static const EfiGuid guid_rt_properties = {
-    0xeb66918a, 0x7eef, 0x402a, {0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9}};
-static const EfiGuid guid_linux_memreserve = {
-    0x888eb0c6, 0x8ede, 0x4ff5, {0xa8, 0xf0, 0x9a, 0xee, 0x5c, 0xb9, 0x77, 0xc2}};
-
 typedef struct Range {
     uint64_t start, end;
 } Range;
@@ -65,16 +21,6 @@ typedef struct Range {
 static void *ram_at(const Machine *m, uint64_t address)
 {
     return m->ram + (address - RAM_BASE);
-}
-
-uint64_t arena_put(Arena *arena, const void *data, gsize len)
-{
-    gsize at = (arena->used + 15) & ~(gsize)15;
-
-    g_assert(at + len <= arena->size);
-    memcpy(arena->host + at, data, len);
-    arena->used = at + len;
-    return arena->guest + at;
 }
 
 uint32_t machine_n_nodes(const Machine *m)
@@ -95,50 +41,6 @@ void machine_node_ram(const Machine *m, uint32_t node, uint64_t *ret_base, uint6
     *ret_size = node < n - 1 ? share : m->ram_size - node * share;
 }
 
-/* --- EFI --- */
-
-typedef struct Efi {
-    uint64_t system_table, map;
-    uint32_t map_size;
-} Efi;
-
-static Efi build_efi(const Machine *m)
-{
-    Arena arena = {ram_at(m, FIRMWARE_BASE), FIRMWARE_BASE, 0, FIRMWARE_SIZE};
-    static const gunichar2 vendor[] = {'m', 'i', 'n', 'i', 'v', 'm', 'm', 0};
-    const struct {
-        uint16_t version, length;
-        uint32_t supported;
-    } rt_properties = {1, 8, 0};
-    const uint64_t memreserve[2] = {0};
-    const EfiConfigTable tables[] = {
-        {guid_acpi_20, tables_build(m, &arena)},
-        /* It says that there are no runtime services. Without it Linux would call them. */
-        {guid_rt_properties, arena_put(&arena, &rt_properties, sizeof(rt_properties))},
-        /* Linux records here what a kexec must preserve: an ITS's tables. */
-        {guid_linux_memreserve, arena_put(&arena, memreserve, sizeof(memreserve))},
-    };
-    const EfiSystemTable system_table = {
-        .signature = {'I', 'B', 'I', ' ', 'S', 'Y', 'S', 'T'},
-        .revision = 2 << 16 | 100, /* 2.10 */
-        .size = sizeof(system_table),
-        .vendor = arena_put(&arena, vendor, sizeof(vendor)),
-        .n_tables = G_N_ELEMENTS(tables),
-        .tables = arena_put(&arena, tables, sizeof(tables)),
-    };
-    /* The tables are in memory that Linux keeps and does not use otherwise. MMIO is not listed. */
-    const EfiMemory map[] = {
-        {EFI_ACPI_RECLAIM, 0, FIRMWARE_BASE, 0, FIRMWARE_SIZE / EFI_PAGE, EFI_MEMORY_WB},
-        {EFI_CONVENTIONAL, 0, FDT_BASE, 0, (m->ram_size - FIRMWARE_SIZE) / EFI_PAGE, EFI_MEMORY_WB},
-    };
-
-    return (Efi){
-        .system_table = arena_put(&arena, &system_table, sizeof(system_table)),
-        .map = arena_put(&arena, map, sizeof(map)),
-        .map_size = sizeof(map),
-    };
-}
-
 /* --- Device tree --- */
 
 /* Keeps libfdt's first error, after which no further call is made. */
@@ -146,6 +48,12 @@ typedef struct Fdt {
     void *data;
     int error;
 } Fdt;
+
+static bool fail_fdt(const char *wrong, GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the device tree: %s", wrong);
+    return false;
+}
 
 #define FDT(fdt, call) ((fdt)->error = (fdt)->error ? (fdt)->error : (call))
 
@@ -163,7 +71,7 @@ static void begin_root(Fdt *fdt)
     FDT(fdt, fdt_property_u32(fdt->data, "#size-cells", 2));
 }
 
-static void begin_chosen(const Machine *m, Fdt *fdt, Range initrd)
+static void add_chosen(const Machine *m, Fdt *fdt, Range initrd)
 {
     FDT(fdt, fdt_begin_node(fdt->data, "chosen"));
     FDT(fdt, fdt_property_string(fdt->data, "bootargs", m->cmdline));
@@ -171,20 +79,7 @@ static void begin_chosen(const Machine *m, Fdt *fdt, Range initrd)
         FDT(fdt, fdt_property_u64(fdt->data, "linux,initrd-start", initrd.start));
         FDT(fdt, fdt_property_u64(fdt->data, "linux,initrd-end", initrd.end));
     }
-}
-
-static void build_acpi(const Machine *m, Fdt *fdt, Range initrd)
-{
-    Efi efi = build_efi(m);
-
-    begin_chosen(m, fdt, initrd);
-    FDT(fdt, fdt_property_u64(fdt->data, "linux,uefi-system-table", efi.system_table));
-    FDT(fdt, fdt_property_u64(fdt->data, "linux,uefi-mmap-start", efi.map));
-    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-size", efi.map_size));
-    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-size", sizeof(EfiMemory)));
-    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-mmap-desc-ver", 1));
-    /* Without it, Debian's and Ubuntu's kernels ignore the EFI system table. 2: disabled. */
-    FDT(fdt, fdt_property_u32(fdt->data, "linux,uefi-secure-boot", 2));
+    FDT(fdt, fdt_property_string(fdt->data, "stdout-path", "/" UART_NODE));
     FDT(fdt, fdt_end_node(fdt->data));
 }
 
@@ -239,38 +134,42 @@ static void add_devices(const Machine *m, Fdt *fdt)
     FDT(fdt, fdt_end_node(fdt->data));
 }
 
-static bool build_device_tree(const Machine *m, Fdt *fdt, Range initrd, GError **error)
+static void add_machine(const Machine *m, Fdt *fdt, Range initrd)
 {
     FDT(fdt, fdt_property_string(fdt->data, "compatible", "linux,dummy-virt"));
     FDT(fdt, fdt_property_string(fdt->data, "model", "minivmm"));
     FDT(fdt, fdt_property_u32(fdt->data, "interrupt-parent", GIC_PHANDLE));
-    begin_chosen(m, fdt, initrd);
-    FDT(fdt, fdt_property_string(fdt->data, "stdout-path", "/" UART_NODE));
-    FDT(fdt, fdt_end_node(fdt->data));
+    add_chosen(m, fdt, initrd);
     add_memory(m, fdt);
     add_devices(m, fdt);
-    return fdt->error || (vcpuhp_fdt_cpus(m->hp, fdt->data, CPU_PHANDLE, error) &&
-                          vcpuhp_fdt_psci(m->hp, fdt->data, error) &&
-                          vcpuhp_fdt_gic(m->hp, fdt->data, GIC_PHANDLE, MSI_PHANDLE, error) &&
-                          vcpuhp_fdt_pmu(m->hp, fdt->data, error));
 }
 
-static bool build_fdt(const Machine *m, Range initrd, GError **error)
+static bool describe_by_fdt(const Machine *m, Range initrd, GError **error)
 {
     Fdt fdt = {ram_at(m, FDT_BASE), 0};
 
     begin_root(&fdt);
-    if (!m->fdt)
-        build_acpi(m, &fdt, initrd);
-    else if (!build_device_tree(m, &fdt, initrd, error))
+    add_machine(m, &fdt, initrd);
+    if (!fdt.error && (!vcpuhp_fdt_cpus(m->hp, fdt.data, CPU_PHANDLE, error) ||
+                       !vcpuhp_fdt_psci(m->hp, fdt.data, error) ||
+                       !vcpuhp_fdt_gic(m->hp, fdt.data, GIC_PHANDLE, MSI_PHANDLE, error) ||
+                       !vcpuhp_fdt_pmu(m->hp, fdt.data, error)))
         return false;
     FDT(&fdt, fdt_end_node(fdt.data));
     FDT(&fdt, fdt_finish(fdt.data));
-    if (!fdt.error)
-        return true;
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "the device tree: %s",
-                fdt_strerror(fdt.error));
-    return false;
+    return !fdt.error || fail_fdt(fdt_strerror(fdt.error), error);
+}
+
+static bool describe_by_acpi(const Machine *m, Range initrd, GError **error)
+{
+    Handover handover;
+    const char *wrong;
+
+    if (!tables_write(m, &handover, error))
+        return false;
+    wrong = handover_fdt(&handover, m->cmdline, initrd.start, initrd.end, ram_at(m, FDT_BASE),
+                         FDT_SIZE);
+    return !wrong || fail_fdt(wrong, error);
 }
 
 /* --- Kernel and initramfs --- */
@@ -341,7 +240,7 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
         return false;
     }
     if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
-        !build_fdt(m, initrd, error))
+        !(m->fdt ? describe_by_fdt(m, initrd, error) : describe_by_acpi(m, initrd, error)))
         return false;
     ram_written(m);
     *ret_entry =

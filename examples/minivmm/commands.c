@@ -111,6 +111,18 @@ static bool do_force(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError
            vcpuhp_force(m->hp, vcpu, error);
 }
 
+static bool do_reset(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
+                     GError **error G_GNUC_UNUSED)
+{
+    machine_stop(m, AFTER_STOP_RESET);
+    return true;
+}
+
+static bool do_kernel(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
+{
+    return machine_set_kernel(m, args[1], error);
+}
+
 static bool do_pause(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
                      GError **error G_GNUC_UNUSED)
 {
@@ -172,6 +184,8 @@ static const struct Command {
     {"cancel", " REQUEST", "withdraw a request that the guest has not seen", 1, 1, do_cancel},
     {"repeat", " REQUEST", "raise a request again", 1, 1, do_repeat},
     {"force", " VCPU", "disable a vCPU without asking the guest", 1, 1, do_force},
+    {"reset", "", "reset the machine", 0, 0, do_reset},
+    {"kernel", " FILE", "load another kernel at the next reset", 1, 1, do_kernel},
     {"pause", "", "let no vCPU run", 0, 0, do_pause},
     {"resume", "", "end the pause", 0, 0, do_resume},
     {"save", " FILE", "save the machine; see --restore", 1, 1, do_save},

@@ -6,9 +6,10 @@
  *     main.c     options, the order of the set-up, power of the machine
  *     vcpu.c     vCPU threads, and the exits that the library does not serve
  *     own.c      --own-vcpus: vCPUs and vGIC that the VMM creates and lends to the library
- *     boot.c     loads kernel and initramfs, and describes the machine to the kernel as UEFI does
- *     tables.c   the ACPI tables that the VMM builds itself
+ *     boot.c     loads kernel and initramfs, and writes the device tree
+ *     tables.c   the machine as ../handover.h describes it to the kernel
  *     uart.c     the guest's serial port
+ *     seccomp.c  --seccomp: the system calls that threads may make
  *     console.c  the host's end of the serial port
  *     monitor.c  clients and events; line-edit.c and event-log.c: on a terminal, in a file
  *     commands.c the monitor's commands; info.c and resize.c: two of them
@@ -30,6 +31,8 @@
 #include <vcpuhp/kvm.h>
 #include <vcpuhp/vcpuhp.h>
 
+#include "../handover.h"
+
 /* The memory map. vcpuhp_config_init() chooses the addresses of the GIC (0x08000000, redistributors
  * from 0x0a000000) and of the register block (0x09000000). These are the VMM's own: */
 #define GICC_BASE UINT64_C(0x08010000) /* GICv2 only */
@@ -37,6 +40,9 @@
 #define UART_BASE UINT64_C(0x09010000)
 #define UART_SIZE 0x1000
 #define RAM_BASE  UINT64_C(0x40000000)
+/* Memory that only the library uses (--warm-up). RAM is slot 0. */
+#define WARM_UP_BASE UINT64_C(0x09020000)
+#define WARM_UP_SLOT 1
 /* There is no firmware. Its tables are at the start of RAM, where the guest keeps them; the device
  * tree follows. */
 #define FIRMWARE_BASE RAM_BASE
@@ -79,7 +85,8 @@ typedef struct Machine {
     uint8_t *ram;
     uint64_t ram_size;
     gint ram_written; /* a flag; atomic: minivmm itself has written RAM */
-    Own *own;         /* NULL: the library creates vCPUs and vGIC */
+    bool seccomp;
+    Own *own; /* NULL: the library creates vCPUs and vGIC */
     Vcpuhp *hp;
     guint after_stop; /* AFTER_STOP_…; atomic */
 
@@ -112,6 +119,9 @@ bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max
 /* Set an error from errno. Returns false. */
 bool fail_errno(const char *what, GError **error);
 
+/* Load this kernel at the machine's next start. */
+bool machine_set_kernel(Machine *m, const char *path, GError **error);
+
 /* --- vcpu.c --- */
 
 void vcpu_threads_init(Machine *m);
@@ -143,6 +153,13 @@ bool description_check(const Machine *m, const char *other, GError **error);
 bool own_create(Machine *m, VcpuhpKvmConfig *kvm, GError **error);
 void own_free(Own *own);
 
+/* --- seccomp.c --- */
+
+/* Filter the system calls of the calling thread and of those that it creates. */
+bool seccomp_enter_main(GError **error);
+/* The same for a vCPU's thread, which main's filter applies to already. */
+bool seccomp_enter_vcpu(GError **error);
+
 /* --- boot.c --- */
 
 /* Load kernel, initramfs, device tree and tables into RAM, and return where vCPU 0 begins. */
@@ -154,20 +171,7 @@ void machine_node_ram(const Machine *m, uint32_t node, uint64_t *ret_base, uint6
 
 /* --- tables.c --- */
 
-/* A range of guest memory that is filled from its start. */
-typedef struct Arena {
-    uint8_t *host;
-    uint64_t guest; /* address of host[0] */
-    gsize used, size;
-} Arena;
-
-/* Copy data in, at the next multiple of 16; returns its guest address. */
-uint64_t arena_put(Arena *arena, const void *data, gsize len);
-
-/* Build all ACPI tables, including the library's. Returns the RSDP's guest address. */
-uint64_t tables_build(const Machine *m, Arena *arena);
-
-/* Tables are written as C structs. */
-G_STATIC_ASSERT(G_BYTE_ORDER == G_LITTLE_ENDIAN);
+/* Write all ACPI tables, including the library's, and what a firmware would add. */
+bool tables_write(const Machine *m, Handover *ret_handover, GError **error);
 
 #endif

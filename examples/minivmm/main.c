@@ -30,7 +30,7 @@
 typedef struct Options {
     char *kernel, *initrd, *append, *console, *monitor, *events, *restore, *incoming;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
-    gboolean fdt, its, pmu, sve, pauth, caches, own;
+    gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up, seccomp;
 } Options;
 
 static void options_clear(Options *o)
@@ -172,6 +172,10 @@ static bool parse_config(const Options *o, VcpuhpConfig *config, VcpuhpKvmConfig
     vcpuhp_kvm_config_init(kvm, -1); /* create_vm() follows */
     kvm->psci = whole ? VCPUHP_KVM_PSCI_WHOLE : VCPUHP_KVM_PSCI_SPARSE;
     kvm->features = (o->sve ? VCPUHP_KVM_SVE : 0) | (o->pauth ? VCPUHP_KVM_PAUTH : 0);
+    if (o->warm_up) {
+        kvm->warm_up_base = WARM_UP_BASE;
+        kvm->warm_up_slot = WARM_UP_SLOT;
+    }
     return (!o->topology || parse_topology(o->topology, &config->topology, error)) &&
            (!o->nodes || parse_nodes(o->nodes, config, error)) &&
            (!o->redists || parse_redists(o->redists, &config->gic, error));
@@ -220,6 +224,10 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
          "WHICH"},
         {"own-vcpus", 0, 0, G_OPTION_ARG_NONE, &o->own,
          "minivmm, not the library, creates vCPUs and GIC", NULL},
+        {"warm-up", 0, 0, G_OPTION_ARG_NONE, &o->warm_up,
+         "On hosts without FEAT_S2FWB: keep new vCPUs from making KVM clean all memory", NULL},
+        {"seccomp", 0, 0, G_OPTION_ARG_NONE, &o->seccomp,
+         "Allow each thread only the system calls that it needs", NULL},
         {"console", 0, 0, G_OPTION_ARG_FILENAME, &o->console,
          "Serial port on a Unix socket instead of the terminal", "SOCKET"},
         {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",
@@ -256,6 +264,7 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     m->ram_size = mem * MIB;
     m->cmdline = o->append ? o->append : "";
     m->fdt = o->fdt;
+    m->seccomp = o->seccomp;
     m->description = description_new(m, kvm);
     m->kernel = map_file("--kernel", o->kernel, error);
     if (m->kernel && o->initrd)
@@ -284,6 +293,23 @@ static void name_option(GError *error)
 }
 
 /* --- Power --- */
+
+bool machine_set_kernel(Machine *m, const char *path, GError **error)
+{
+    GMappedFile *kernel;
+
+    if (m->seccomp) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--seccomp: minivmm may not open files");
+        return false;
+    }
+    kernel = map_file("kernel", path, error);
+    if (!kernel)
+        return false;
+    g_mapped_file_unref(m->kernel);
+    m->kernel = kernel;
+    return true;
+}
 
 void machine_stop(Machine *m, guint after_stop)
 {
@@ -430,6 +456,9 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
     if (!m->console)
         return false;
 
+    /* Before it creates threads, which inherit the filter. */
+    if (m->seccomp && !seccomp_enter_main(error))
+        return false;
     /* Last, because this starts threads. Until then a signal ends the process at once. */
     if (!begin(m, o, error))
         return false;

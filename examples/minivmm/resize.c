@@ -115,9 +115,9 @@ static void report_outcome(Machine *m, uint32_t n, const char *failure)
 
     vcpus = query_all(m, &n_enabled);
     if (failure)
-        text = g_strdup_printf("failed: %u vCPUs are enabled, not %u: %s", n_enabled, n, failure);
+        text = g_strdup_printf("failed: enabled vCPUs: %u, not %u: %s", n_enabled, n, failure);
     else
-        text = g_strdup_printf("done: %u vCPUs are enabled", n_enabled);
+        text = g_strdup_printf("done: enabled vCPUs: %u", n_enabled);
     monitor_note(m->monitor, "resize", text);
 }
 
@@ -192,8 +192,8 @@ bool resize_start(Machine *m, uint32_t n, uint32_t timeout_ms, GString *out, GEr
 
         if (vcpu < 0) {
             g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                        "%u vCPUs at %s: the others have an open request%s", i,
-                        plug ? "most" : "least", plug ? "" : " or are enabled permanently");
+                        "only to %u: the other vCPUs have an open request%s", i,
+                        plug ? "" : " or are enabled permanently");
             return false;
         }
         if (!request(m, vcpu, plug, timeout_ms, error))

@@ -31,6 +31,7 @@ struct VcpuThread {
 
     /* Protected by m->threads_lock. */
     bool exists;
+    bool filtered;       /* it was created by another vCPU's thread, and has inherited its filter */
     bool start;          /* vcpu_start was called; the thread has not acted on it yet */
     bool end;            /* the thread ends as soon as it waits */
     struct kvm_run *run; /* while the thread runs the vCPU; otherwise NULL */
@@ -65,6 +66,20 @@ static void set_active(Machine *m, bool active)
         m->n_active++;
     else if (--m->n_active == 0)
         g_cond_signal(&m->none_active);
+}
+
+/* Whether the calling thread is a vCPU's. */
+static __thread bool is_vcpu_thread;
+
+/* Without its filter, the thread must not run the guest: the stop keeps it from that. */
+static void filter_system_calls(const VcpuThread *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!self->m->seccomp || self->filtered || seccomp_enter_vcpu(&error))
+        return;
+    fprintf(stderr, "minivmm: vCPU %u: %s\n", self->vcpu, error->message);
+    machine_stop(self->m, AFTER_STOP_FAIL);
 }
 
 /* Returns false if the thread must end. */
@@ -176,6 +191,8 @@ static void *vcpu_thread(void *data)
 
     snprintf(name, sizeof(name), "vcpu %u", self->vcpu);
     pthread_setname_np(pthread_self(), name);
+    is_vcpu_thread = true;
+    filter_system_calls(self);
     while (wait_for_start(self))
         run_vcpu(self);
     return NULL;
@@ -192,8 +209,10 @@ bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry G_GNUC_UNUSED, void *opa
     bool exists;
 
     g_mutex_lock(&m->threads_lock);
-    if (!thread->exists)
+    if (!thread->exists) {
+        thread->filtered = is_vcpu_thread;
         thread->exists = pthread_create(&thread->thread, NULL, vcpu_thread, thread) == 0;
+    }
     exists = thread->start = thread->exists;
     g_cond_signal(&thread->wake);
     g_mutex_unlock(&m->threads_lock);

@@ -31,6 +31,9 @@ G_BEGIN_DECLS
 struct kvm_run;
 struct kvm_vcpu_init;
 
+/** The size of what warm_up_base names: a page of any host. */
+#define VCPUHP_KVM_WARM_UP_SIZE 0x10000
+
 /** Which SMCCC calls KVM forwards to user space. Neither choice leaves a way around the policy. */
 typedef enum {
     /** CPU_ON, CPU_OFF and AFFINITY_INFO, 32- and 64-bit. KVM keeps the others: CPU_SUSPEND waits
@@ -89,6 +92,13 @@ typedef struct VcpuhpKvmConfig {
      * that of vcpuhp_new(). Returns false and sets error to make the setup fail with that error.
      * NULL: nothing is changed. */
     bool (*prepare_vcpu)(VcpuhpKvmStep step, uint32_t vcpu, int fd, void *opaque, GError **error);
+    /** Warm-up, which spares a big guest a long pause on hosts without FEAT_S2FWB; elsewhere it has
+     * no effect. The guest-physical address of VCPUHP_KVM_WARM_UP_SIZE bytes, a multiple of that
+     * and below 2^48, where nothing else is: the library puts read-only memory there, from which
+     * vcpuhp_kvm_enter() runs a vCPU that is powered on for the first time. 0: none. */
+    uint64_t warm_up_base;
+    /** With warm_up_base: a slot of KVM_SET_USER_MEMORY_REGION that the VMM does not use. */
+    uint32_t warm_up_slot;
 } VcpuhpKvmConfig;
 
 /** A config with no features and nothing lent. */
@@ -126,7 +136,8 @@ VCPUHP_API int vcpuhp_kvm_vgic_fd(const Vcpuhp *hp);
 /** @return the ITS's fd, as vcpuhp_kvm_vcpu_fd() does; -1: none. */
 VCPUHP_API int vcpuhp_kvm_its_fd(const Vcpuhp *hp);
 
-/** A vCPU's thread is about to run it, after vcpu_start.
+/** A vCPU's thread is about to run it, after vcpu_start. With config.warm_up_base this may call
+ * KVM_RUN, for a few instructions of the library's own.
  * @return the vCPU's kvm_run: the VMM's own mapping if it lent one, otherwise a mapping of the
  * structure alone, valid until vcpuhp_free(). NULL if the vCPU must not run, as for
  * vcpuhp_vcpu_enter(), or before vcpuhp_kvm_setup(). */

@@ -28,7 +28,8 @@
 G_BEGIN_DECLS
 
 /** Save policy, power, requests, events and registers of the block. Times are saved as what remains
- * of them. The state fits a context whose config describes the same machine to the guest.
+ * of them until vcpuhp_resume(). The state fits a context whose config describes the same hardware to
+ * the guest (docs/state-format.md).
  * Errors: ORDER if the machine is stopped or being reset.
  * @return the state, which the caller frees by g_bytes_unref(). */
 VCPUHP_API GBytes *vcpuhp_save(Vcpuhp *hp, GError **error);
@@ -36,16 +37,19 @@ VCPUHP_API GBytes *vcpuhp_save(Vcpuhp *hp, GError **error);
 /** Load what vcpuhp_save() returned, of this release or an older one, into a context in which
  * nothing has run. Calls no callback. Does not trust the state: whatever its bytes are, it is loaded
  * completely, or refused and nothing has changed.
+ * Until vcpuhp_resume(), no time passes and vcpuhp_start() fails.
  * Errors: STATE if it is damaged, of a newer format, or of another machine: the message names the
- * field; ORDER if a vCPU has run or a request was made. */
+ * field; ORDER if a vCPU has run, a request was made or a state was loaded before. */
 VCPUHP_API bool vcpuhp_load(Vcpuhp *hp, GBytes *state, GError **error);
 
-/** Let a machine go on that was loaded: set the event interrupt's line, arm the timer, report what
- * the move completed, and ask for a thread, by vcpu_start, for each vCPU that is on. Such a vCPU goes
- * on where it was: with KVM its registers are those that vcpuhp_kvm_load() has set; without KVM, entry
- * is NULL unless the vCPU is still ON_PENDING.
- * Errors: ORDER without a successful vcpuhp_load(), with KVM without vcpuhp_kvm_load(), or if it
- * was called before; NO_THREAD or KVM, after which the machine is stopped. */
+/** Let a machine go on that was loaded: set the event interrupt's line, arm the timer, and ask for a
+ * thread, by vcpu_start, for each vCPU that is not off. A vCPU that is ON goes on where it was: entry
+ * is NULL, and vcpuhp_vcpu_enter() or vcpuhp_kvm_enter() follows without the event ON. One that is
+ * ON_PENDING begins at its entry. One that was asked to park needs no thread: it is turned off, and
+ * the events of that are reported.
+ * Errors: ORDER without a successful vcpuhp_load(), with KVM without vcpuhp_kvm_load(), if it was
+ * called before, or if neither vcpuhp_kvm_setup() nor irq_set is there; NO_THREAD or KVM if a vCPU
+ * cannot be started, after which the machine is stopped as by vcpuhp_stop(). */
 VCPUHP_API bool vcpuhp_resume(Vcpuhp *hp, GError **error);
 
 G_END_DECLS

@@ -400,9 +400,11 @@ typedef struct VcpuhpCallbacks {
     size_t size;
     /** The vCPU must run. With vcpuhp_kvm_setup() its registers are set, and it needs a thread
      * that runs the loop of kvm.h: a new one, or the one that the vCPU had before. Without KVM
-     * the VMM sets the registers as entry says. Must not wait for the vCPU. Returns false if no
+     * the VMM sets the registers as entry says. entry is NULL if vcpuhp_resume() calls this for a
+     * vCPU that goes on where it was (state.h). Must not wait for the vCPU. Returns false if no
      * thread can be had: the vCPU stays off and the guest's CPU_ON is answered INTERNAL_FAILURE.
-     * Runs in the thread of the vCPU that called CPU_ON, or in that of vcpuhp_start(). Required. */
+     * Runs in the thread of the vCPU that called CPU_ON, or in that of vcpuhp_start() or
+     * vcpuhp_resume(). Required. */
     bool (*vcpu_start)(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
     /** The vCPU's thread must leave KVM_RUN, where it is asked to park. A signal to the thread
      * serves; with vcpuhp_kvm_setup(), immediate_exit is already set. The vCPU may have parked by

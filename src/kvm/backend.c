@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the context asks of KVM: vCPUs, the event interrupt's line, the machine's reset. */
 #include "kvm/kvm.h"
+#include "kvm/warm_up.h"
 
 #include "error.h"
 
@@ -76,6 +77,7 @@ void kvm_free(Kvm *kvm)
     gic_clear(&kvm->gic);
     for (uint32_t i = 0; i < kvm->hp->config.n_vcpus; i++)
         kvm_vcpu_clear(kvm, i);
+    kvm_warm_up_clear(&kvm->warm_up, kvm->vm_fd);
     kvm_image_clear(&kvm->image);
     g_free(kvm->vcpus);
     g_free(kvm);

@@ -10,18 +10,33 @@
 
 #include "error.h"
 #include "ioctl.h"
+#include "kvm/warm_up.h"
 
 /* Linux 6.8 */
 #ifndef KVM_EXIT_MEMORY_FAULT
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif
 
+/* The vCPU can't run: it is off, as if it had called CPU_OFF. */
+static void give_up(Kvm *kvm, uint32_t vcpu, const GError *error)
+{
+    uint64_t x[4] = {PSCI_0_2_FN_CPU_OFF};
+
+    context_host_error(kvm->hp, vcpu, error);
+    vcpuhp_psci_call(kvm->hp, vcpu, x, false);
+}
+
 struct kvm_run *vcpuhp_kvm_enter(Vcpuhp *hp, uint32_t vcpu)
 {
-    const Kvm *kvm = kvm_of(hp);
+    Kvm *kvm = kvm_of(hp);
+    g_autoptr(GError) error = NULL;
 
     if (!kvm || !vcpuhp_vcpu_enter(hp, vcpu))
         return NULL;
+    if (!kvm_warm_up(kvm, vcpu, &error)) {
+        give_up(kvm, vcpu, error);
+        return NULL;
+    }
     kvm->vcpus[vcpu].entered = true;
     return kvm->vcpus[vcpu].run;
 }

@@ -25,8 +25,17 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
+    bool warm;         /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
     uint32_t mp_state; /* in which a vCPU that was loaded as on goes on */
 } KvmVcpu;
+
+/* The memory that vCPUs are warmed up in: warm_up.h. */
+typedef struct KvmWarmUp {
+    void *memory; /* NULL: they aren't */
+    uint64_t base;
+    uint32_t slot;
+    int reported; /* atomic */
+} KvmWarmUp;
 
 typedef struct Kvm {
     Vcpuhp *hp;
@@ -37,9 +46,10 @@ typedef struct Kvm {
     bool fwb;                  /* the host has FEAT_S2FWB: that never unmaps memory */
     KvmImage image;            /* otherwise: a vCPU's registers after that */
     int fallback_reported;     /* atomic */
-    int powered;               /* a vCPU was powered on or goes on; atomic */
-    bool host_loaded;          /* by vcpuhp_kvm_load_host() */
-    bool load_begun, loaded;   /* by vcpuhp_kvm_load(), which may fail in between */
+    KvmWarmUp warm_up;
+    int powered;             /* a vCPU was powered on or goes on; atomic */
+    bool host_loaded;        /* by vcpuhp_kvm_load_host() */
+    bool load_begun, loaded; /* by vcpuhp_kvm_load(), which may fail in between */
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;

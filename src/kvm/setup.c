@@ -12,6 +12,7 @@
 #include "ioctl.h"
 #include "kvm/kvm.h"
 #include "kvm/lent.h"
+#include "kvm/warm_up.h"
 #include "sized.h"
 
 /* The highest that an SGI without range selector addresses. */
@@ -35,6 +36,15 @@ static bool check_mpidrs(const Config *config, GError **error)
     return true;
 }
 
+/* The page table of the warm-up has 48-bit addresses. */
+static bool check_warm_up_base(const Config *config, uint64_t base, GError **error)
+{
+    if (base >= 1ull << 48)
+        return refuse(error, VCPUHP_ERROR_INVALID, "warm_up_base is 0x%" PRIx64 ", not below 2^48",
+                      base);
+    return config_check_region(config, base, VCPUHP_KVM_WARM_UP_SIZE, "warm_up_base", error);
+}
+
 static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError **error)
 {
     const uint32_t features = VCPUHP_KVM_SVE | VCPUHP_KVM_PAUTH;
@@ -46,6 +56,8 @@ static bool check_fields(const Vcpuhp *hp, const VcpuhpKvmConfig *config, GError
         return refuse(error, VCPUHP_ERROR_INVALID,
                       "features is 0x%x, with bits other than those of VcpuhpKvmFeatures, 0x%x",
                       config->features, features);
+    if (config->warm_up_base && !check_warm_up_base(&hp->config, config->warm_up_base, error))
+        return false;
     return check_mpidrs(&hp->config, error) &&
            kvm_lent_check_fields(config, &hp->config.gic, error);
 }
@@ -207,6 +219,12 @@ static bool read_fwb(Kvm *kvm, GError **error)
     return true;
 }
 
+static bool add_warm_up(Kvm *kvm, const VcpuhpKvmConfig *config, GError **error)
+{
+    return kvm->fwb || !config->warm_up_base ||
+           kvm_warm_up_init(&kvm->warm_up, kvm->vm_fd, config, error);
+}
+
 /* --- All of it --- */
 
 /* All vCPUs exist before gic_init(). The filter comes last: it cannot be changed. */
@@ -268,14 +286,15 @@ bool vcpuhp_kvm_setup(Vcpuhp *hp, const VcpuhpKvmConfig *caller, GError **error)
     Kvm *kvm;
 
     vcpuhp_kvm_config_init(&config, -1);
-    if (!sized_copy_in(&config, sizeof(config), caller, SIZED_FIRST(VcpuhpKvmConfig, prepare_vcpu),
+    if (!sized_copy_in(&config, sizeof(config), caller, SIZED_FIRST(VcpuhpKvmConfig, warm_up_slot),
                        "VcpuhpKvmConfig", error) ||
         !context_set_backend(hp, &kvm_backend, NULL, what, error) ||
         !check_fields(hp, &config, error))
         return false;
     kvm = new_kvm(hp, &config);
     if (check(kvm, error) && (kvm->lent ? adopt(kvm, error) : create(kvm, &config, error)) &&
-        read_fwb(kvm, error) && context_set_backend(hp, &kvm_backend, kvm, what, error))
+        read_fwb(kvm, error) && add_warm_up(kvm, &config, error) &&
+        context_set_backend(hp, &kvm_backend, kvm, what, error))
         return true;
     kvm_free(kvm);
     return false;

@@ -32,6 +32,7 @@ static bool init(Kvm *kvm, uint32_t vcpu, bool stopped, GError **error)
     else
         arg.features[0] &= ~(1u << KVM_ARM_VCPU_POWER_OFF);
     v->needs_init = true;
+    v->warm = false;
     if (ioctl_call(v->fd, KVM_ARM_VCPU_INIT, &arg, error, "vCPU %u: KVM_ARM_VCPU_INIT", vcpu) < 0)
         return false;
     if (v->mpidr && !ioctl_set_reg(v->fd, vcpu, KVM_REG_MPIDR_EL1, "MPIDR_EL1", v->mpidr, error))

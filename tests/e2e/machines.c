@@ -16,6 +16,7 @@
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define MAX_VCPUS 512
@@ -420,12 +421,12 @@ static void a_guest_that_cannot_hotplug_keeps_what_it_booted_with(void **state)
     for (unsigned i = 0; i < run->machine->n_enabled; i++)
         assert_works(run->guest, i);
     assert_outcome(run->guest, request(run->guest, "plug %u", last), "done");
-    assert_info(run->guest, last, "enabled, off", NULL);
+    assert_info(run->guest, last, "enabled off", NULL);
     assert_kept(run);
     assert_outcome(run->guest, request(run->guest, "unplug %u", last), "done");
-    assert_info(run->guest, last, "disabled, off", NULL);
+    assert_info(run->guest, last, "disabled off", NULL);
     assert_outcome(run->guest, request(run->guest, "plug %u until-on 2000", last), "timed out");
-    assert_info(run->guest, last, "enabled, off", "last _OST 0x1, 0x0", NULL);
+    assert_info(run->guest, last, "enabled off", "0x1, 0x0", NULL);
     assert_outcome(run->guest, request(run->guest, "unplug %u", last), "done");
     assert_kept(run);
     assert_int_equal(guest_info(run->guest, "running"), run->machine->n_enabled);
@@ -444,9 +445,11 @@ static void print_row(const Run *run)
                         m->topology.threads);
     g_autofree char *redists =
         m->redists ? g_strdup_printf(", redistributors %s", m->redists) : NULL;
+    struct utsname host;
 
-    print_message("combination: | %s | %u%s | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
-                  run->release ? run->release : m->kernel, m->n_vcpus,
+    uname(&host);
+    print_message("combination: | %s | %s | %u%s | %u%s | v%u%s%s | %s | %s | %u |%s | %s |\n",
+                  host.release, run->release ? run->release : m->kernel, m->n_vcpus,
                   has_own_vcpus() ? ", lent" : "", m->n_enabled, m->removable ? ", removable" : "",
                   m->gic, m->its ? ", ITS" : "", redists ? redists : "",
                   m->psci ? m->psci : "sparse", m->topology.sockets ? topology : "-",
@@ -469,11 +472,11 @@ static int run_machines(const char *name, const Machine *machines, gsize n)
         };
     }
     failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
-    print_message(
-        "combination: | guest kernel | possible vCPUs | enabled at boot | GIC | PSCI calls "
-        "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
-        "unplugged (-) | result |\n"
-        "combination: |---|---|---|---|---|---|---|---|---|\n");
+    print_message("combination: | host kernel | guest kernel | possible vCPUs | enabled at boot | "
+                  "GIC | PSCI calls "
+                  "in user space | sockets, clusters, cores, threads | nodes | plugged (+), "
+                  "unplugged (-) | result |\n"
+                  "combination: |---|---|---|---|---|---|---|---|---|---|\n");
     for (gsize i = 0; i < n; i++) {
         if (runs[i].result)
             print_row(&runs[i]);

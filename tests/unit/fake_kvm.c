@@ -15,6 +15,7 @@
 #define FD_NAME "fake-kvm"
 /* KVM_ARM_TARGET_GENERIC_V8's SCTLR_EL1 after a reset */
 #define SCTLR_RESET 0xc50078
+#define SCTLR_MMU   (1 << 0 | 1 << 2) /* M and C */
 #define INSN        4
 /* What GICR_PROPBASER and GICR_PENDBASER are at first, the former with an ITS only. */
 #define LPI_TABLES 0x580
@@ -376,6 +377,51 @@ static int irq_line(const struct kvm_irq_level *level)
     return 0;
 }
 
+/* --- Guest memory --- */
+
+#define PAGE 4096
+
+static bool overlaps(const FakeSlot *slot, const struct kvm_userspace_memory_region *region)
+{
+    return slot->size && region->guest_phys_addr < slot->base + slot->size &&
+           slot->base < region->guest_phys_addr + region->memory_size;
+}
+
+static int set_memory(const struct kvm_userspace_memory_region *region)
+{
+    FakeSlot *slot = &fake.slots[region->slot % FAKE_MAX_SLOTS];
+
+    if (region->slot >= FAKE_MAX_SLOTS || region->memory_size % PAGE ||
+        region->guest_phys_addr % PAGE || region->userspace_addr % PAGE)
+        return -EINVAL;
+    if (!region->memory_size) {
+        if (!slot->size)
+            return -EINVAL;
+        *slot = (FakeSlot){0};
+        return 0;
+    }
+    if (slot->size)
+        return -EINVAL; /* the fake's limit: KVM can move a slot */
+    for (int i = 0; i < FAKE_MAX_SLOTS; i++)
+        if (overlaps(&fake.slots[i], region))
+            return -EEXIST;
+    *slot = (FakeSlot){region->flags, region->guest_phys_addr, region->memory_size,
+                       (const uint8_t *)(uintptr_t)region->userspace_addr};
+    return 0;
+}
+
+/* NULL: there is no memory. */
+static const void *memory_at(uint64_t address)
+{
+    for (int i = 0; i < FAKE_MAX_SLOTS; i++) {
+        const FakeSlot *slot = &fake.slots[i];
+
+        if (slot->size && address - slot->base < slot->size)
+            return slot->memory + (address - slot->base);
+    }
+    return NULL;
+}
+
 static int vm_ioctl(unsigned long request, void *arg)
 {
     const struct kvm_device_attr *attr = arg;
@@ -404,6 +450,8 @@ static int vm_ioctl(unsigned long request, void *arg)
         return set_filter((const void *)(uintptr_t)attr->addr);
     case KVM_IRQ_LINE:
         return irq_line(arg);
+    case KVM_SET_USER_MEMORY_REGION:
+        return set_memory(arg);
     default:
         return -ENOTTY;
     }
@@ -435,8 +483,9 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
     v->n_inits++;
     memset(v->x, 0, sizeof(v->x));
     memset(v->v0, 0, sizeof(v->v0));
-    v->pc = v->csselr = 0;
+    v->pc = v->csselr = v->tcr = v->ttbr0 = v->mair = v->contextidr = 0;
     v->sctlr = SCTLR_RESET;
+    v->tvm = !fake.host.fwb;
     if (fake.host.init_resets_mpidr)
         v->mpidr = kvms_mpidr((uint32_t)(v - fake.vcpus));
     v->pmcnten = 0x15; /* unknown */
@@ -452,6 +501,10 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 #define REG_MPIDR      0x603000000013c005
 #define REG_MMFR2      0x603000000013c03a
 #define REG_SCTLR      0x603000000013c080
+#define REG_TTBR0      0x603000000013c100
+#define REG_TCR        0x603000000013c102
+#define REG_MAIR       0x603000000013c510
+#define REG_CONTEXTIDR 0x603000000013c681
 #define REG_CSSELR     0x603000000013d000
 #define REG_PTIMER_CNT 0x603000000013df01
 #define REG_TIMER_CNT  0x603000000013df1a
@@ -469,10 +522,10 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 /* As KVM does, list a feature's registers only if the vCPU has it. */
 static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
 {
-    static const uint64_t ids[] = {REG_PC,        REG_V0,         REG_MIDR,      REG_MPIDR,
-                                   REG_MMFR2,     REG_SCTLR,      REG_CSSELR,    REG_PTIMER_CNT,
-                                   REG_TIMER_CNT, REG_FW_VERSION, REG_FW_BITMAP, REG_ISAR0,
-                                   REG_CLIDR,     REG_CCSIDR};
+    static const uint64_t ids[] = {
+        REG_PC,        REG_V0,         REG_MIDR,      REG_MPIDR,      REG_MMFR2,  REG_SCTLR,
+        REG_TTBR0,     REG_TCR,        REG_MAIR,      REG_CONTEXTIDR, REG_CSSELR, REG_PTIMER_CNT,
+        REG_TIMER_CNT, REG_FW_VERSION, REG_FW_BITMAP, REG_ISAR0,      REG_CLIDR,  REG_CCSIDR};
     static const struct {
         uint32_t feature;
         uint64_t id;
@@ -519,6 +572,14 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
         return &v->mpidr;
     case REG_SCTLR:
         return &v->sctlr;
+    case REG_TTBR0:
+        return &v->ttbr0;
+    case REG_TCR:
+        return &v->tcr;
+    case REG_MAIR:
+        return &v->mair;
+    case REG_CONTEXTIDR:
+        return &v->contextidr;
     case REG_CSSELR:
         return &v->csselr;
     case REG_CLIDR:
@@ -753,6 +814,62 @@ static void stop_all(FakeVcpu *caller)
     caller->x[0] = (uint64_t)PSCI_RET_INTERNAL_FAILURE;
 }
 
+/* The only stage-1 translation that the fake has: 31 bits of addresses, in blocks of 1 GiB. */
+static const void *translate(const FakeVcpu *v, uint64_t address)
+{
+    const uint64_t gib = 1ull << 30, accessed_block = 1ull << 10 | 1;
+    const uint64_t *table = memory_at(v->ttbr0);
+
+    if (!(v->sctlr & 1))
+        return memory_at(address);
+    if ((v->tcr & 0x3f) != 33 || v->ttbr0 % 16 || !table || address >= 2 * gib ||
+        (table[address / gib] & 0x403) != accessed_block)
+        return NULL;
+    return memory_at((table[address / gib] & 0xffffc0000000) + address % gib);
+}
+
+/* KVM cleans all memory when MMU and caches are enabled by what it traps. */
+static void write_mmu_register(FakeVcpu *v, uint64_t sctlr)
+{
+    bool was = (v->sctlr & SCTLR_MMU) == SCTLR_MMU, is = (sctlr & SCTLR_MMU) == SCTLR_MMU;
+
+    v->sctlr = sctlr;
+    if (!v->tvm)
+        return;
+    fake.n_flushes += was != is;
+    v->tvm = !is;
+}
+
+/* Run what is in the guest's memory, if it is there, until it calls. */
+static void run_code(FakeVcpu *v)
+{
+    const uint32_t *insn;
+
+    for (; (insn = translate(v, v->pc)); v->pc += INSN) {
+        switch (*insn) {
+        case 0xd518d03f: /* msr contextidr_el1, xzr */
+            v->contextidr = 0;
+            write_mmu_register(v, v->sctlr);
+            break;
+        case 0xd4000002: /* hvc #0 */
+            g_assert(fake_forwards((uint32_t)v->x[0]));
+            v->pc += INSN;
+            v->next = (struct kvm_run){.hypercall.nr = v->x[0]};
+            v->next_exit = KVM_EXIT_HYPERCALL;
+            return;
+        default:
+            g_assert_not_reached();
+        }
+    }
+}
+
+void fake_guest_enable_mmu(uint32_t vcpu)
+{
+    g_mutex_lock(&lock);
+    write_mmu_register(&fake.vcpus[vcpu], fake.vcpus[vcpu].sctlr | SCTLR_MMU);
+    g_mutex_unlock(&lock);
+}
+
 static int run_vcpu(FakeVcpu *v, uint32_t id)
 {
     struct kvm_run run = get_run(id);
@@ -769,6 +886,8 @@ static int run_vcpu(FakeVcpu *v, uint32_t id)
     }
     if (run.immediate_exit)
         return -EINTR;
+    if (!v->signalled && !v->next_exit && v->mp_state != KVM_MP_STATE_STOPPED)
+        run_code(v);
     v->running = true;
     while (!v->signalled && (!v->next_exit || v->mp_state == KVM_MP_STATE_STOPPED))
         g_cond_wait(&signals, &lock);
@@ -1621,6 +1740,8 @@ static const char *request_name(unsigned long request)
         return "KVM_SET_VCPU_EVENTS";
     case KVM_RUN:
         return "KVM_RUN";
+    case KVM_SET_USER_MEMORY_REGION:
+        return "KVM_SET_USER_MEMORY_REGION";
     default:
         return "?";
     }
@@ -1648,6 +1769,7 @@ static bool is_change(unsigned long request, const void *arg)
     case KVM_SET_MP_STATE:
     case KVM_SET_VCPU_EVENTS:
     case KVM_SET_DEVICE_ATTR:
+    case KVM_SET_USER_MEMORY_REGION:
         return true;
     default:
         return false;

@@ -15,6 +15,7 @@
 
 #define FAKE_MAX_VCPUS   512
 #define FAKE_MAX_FILTERS 8
+#define FAKE_MAX_SLOTS   4
 #define FAKE_N_PRIVATE   32
 
 /* What the host has. */
@@ -56,10 +57,12 @@ typedef struct FakeVcpu {
     int n_inits;
     int pmu_irq;
     uint32_t mp_state;
-    uint64_t x[31], pc, sctlr, mpidr, csselr, v0[2], apiakeylo, pmcr, vls[8], clidr;
+    uint64_t x[31], pc, sctlr, tcr, ttbr0, mair, contextidr, mpidr, csselr, v0[2], apiakeylo, pmcr,
+        vls[8], clidr;
     uint64_t pmcnten; /* the counters that are enabled */
     uint32_t ccsidr;  /* of CSSELR_EL1 0 */
     struct kvm_vcpu_events events;
+    bool tvm;          /* KVM traps writes to the MMU's registers */
     bool mmio_pending; /* KVM will complete it in the next run, whatever became of the vCPU */
     /* What the guest does next: the exit that KVM_RUN comes back with. 0: it just runs. */
     uint32_t next_exit;
@@ -87,6 +90,13 @@ typedef struct FakeVgic {
     FakeIrq spis[1024];
 } FakeVgic;
 
+/* Guest memory. */
+typedef struct FakeSlot {
+    uint32_t flags;
+    uint64_t base, size; /* size 0: none */
+    const uint8_t *memory;
+} FakeSlot;
+
 typedef struct FakeKvm {
     FakeHost host;
     int vm_fd;
@@ -95,6 +105,7 @@ typedef struct FakeKvm {
     FakeVgic vgic;
     struct kvm_smccc_filter filters[FAKE_MAX_FILTERS];
     uint32_t n_filters;
+    FakeSlot slots[FAKE_MAX_SLOTS];
     bool has_run;
     uint64_t psci_version, fw_bitmap; /* firmware registers, of the whole VM */
     uint64_t isar0, pmcr_n;           /* the same: ID_AA64ISAR0_EL1, PMCR_EL0.N */
@@ -112,6 +123,7 @@ typedef struct FakeKvm {
     char failed[64]; /* the first that did: its name, before it "vCPU N: " if one of a vCPU's */
     int n_changes;   /* ioctls so far that changed the VM */
     int n_unmaps;    /* times the machine's stage-2 mappings were thrown away */
+    int n_flushes;   /* times all of the guest's memory was cleaned */
     int n_jumps;     /* times one of the guest's counters was set … */
     int jumped_at;   /* … and the last ioctl that did */
     int n_deadlocks; /* ioctls on a vCPU that another thread has in KVM_RUN: they would block */
@@ -135,6 +147,9 @@ void fake_guest_mmio(uint32_t vcpu, uint64_t address, uint32_t len, bool is_writ
 void fake_guest_call(uint32_t vcpu, uint32_t function, uint64_t x1, uint64_t x2, uint64_t x3);
 void fake_guest_event(uint32_t vcpu, uint32_t type);
 void fake_guest_exit(uint32_t vcpu, uint32_t reason);
+
+/* The guest enables MMU and caches on a vCPU. */
+void fake_guest_enable_mmu(uint32_t vcpu);
 
 /* What the exit that was served last left in kvm_run as the data of a read. */
 uint64_t fake_mmio_data(uint32_t vcpu);

@@ -68,6 +68,9 @@ static const struct {
     {KVM_SET_ONE_REG, "KVM_SET_ONE_REG", {ENOENT, EINVAL, EPERM, EBUSY, ENOEXEC, EINTR, EIO}},
     {KVM_SET_MP_STATE, "KVM_SET_MP_STATE", {EINVAL, EINTR, EIO}},
     {KVM_IRQ_LINE, "KVM_IRQ_LINE", {EINVAL, ENXIO, EBUSY, EIO}},
+    {KVM_SET_USER_MEMORY_REGION,
+     "KVM_SET_USER_MEMORY_REGION",
+     {EINVAL, EEXIST, ENOMEM, EPERM, EIO}},
     {KVM_RUN, "KVM_RUN", {EINTR, EAGAIN, EFAULT, EINVAL, ENOEXEC, EPERM, ENXIO, ENOMEM, EIO}},
 };
 
@@ -118,7 +121,7 @@ void *__wrap_mmap(void *address, size_t size, int prot, int flags, int fd, off_t
         fail_call();
         return MAP_FAILED;
     }
-    host.n_maps += host.counting;
+    host.n_maps += host.counting && fd >= 0;
     return __real_mmap(address, size, prot, flags, fd, offset);
 }
 
@@ -206,6 +209,8 @@ static void begin(Machine *m, const Kind *kind)
     }
     m->kvm.psci = VCPUHP_KVM_PSCI_WHOLE;
     m->kvm.features = VCPUHP_KVM_SVE | VCPUHP_KVM_PAUTH;
+    m->kvm.warm_up_base = 0x09020000;
+    m->kvm.warm_up_slot = 1;
     if (!kind->lent)
         return;
     fake_vmm_create_vcpus(&m->vmm, &m->config, &m->kvm);
@@ -281,20 +286,26 @@ static Result setup(Machine *m, GError **error)
     return m->is_set_up ? DONE : FAILED;
 }
 
-static void assert_runs_as_at_power_on(Machine *m, uint32_t vcpu, uint64_t x0, bool big_endian)
+/* FAILED: the warm-up could not restore the registers. */
+static Result run_from_entry(Machine *m, uint32_t vcpu, uint64_t x0, bool big_endian)
 {
     const FakeVcpu *v = &fake.vcpus[vcpu];
 
+    if (!vcpuhp_kvm_enter(m->hp, vcpu)) {
+        assert_int_equal(power_of(m, vcpu), VCPUHP_POWER_OFF);
+        return FAILED;
+    }
     assert_int_equal(v->x[0], x0);
     for (int i = 1; i < 31; i++)
         assert_int_equal(v->x[i], 0);
     assert_int_equal(v->pc, ENTRY);
     assert_int_equal(v->sctlr, 0xc50078 | (big_endian ? SCTLR_BE : 0));
     assert_int_equal(v->csselr | v->v0[0] | v->v0[1], 0);
+    assert_int_equal(v->tcr | v->ttbr0 | v->mair | v->contextidr, 0);
     assert_int_equal(v->mpidr & 0xff00ffffff, m->config.mpidrs[vcpu]);
     assert_int_equal(v->mp_state, KVM_MP_STATE_RUNNABLE);
     assert_false(v->irqs[TIMER_PPI].active);
-    assert_non_null(vcpuhp_kvm_enter(m->hp, vcpu));
+    return DONE;
 }
 
 static Result start(Machine *m, GError **error)
@@ -303,8 +314,7 @@ static Result start(Machine *m, GError **error)
 
     if (!vcpuhp_start(m->hp, &entry, error))
         return FAILED;
-    assert_runs_as_at_power_on(m, 0, 0, false);
-    return DONE;
+    return run_from_entry(m, 0, 0, false);
 }
 
 static Result turn_on(Machine *m, uint32_t vcpu)
@@ -317,8 +327,7 @@ static Result turn_on(Machine *m, uint32_t vcpu)
         return FAILED;
     }
     assert_int_equal(fake.vcpus[0].x[0], PSCI_RET_SUCCESS);
-    assert_runs_as_at_power_on(m, vcpu, 42, true);
-    return DONE;
+    return run_from_entry(m, vcpu, 42, true);
 }
 
 static Result turn_on_cold(Machine *m, GError **error)

@@ -22,8 +22,9 @@
 #define SPARE   3 /* disabled at boot */
 /* KVM_RUN, and X1, X2, X3 and SCTLR_EL1 of the caller, which a CPU_ON begins with. */
 #define N_CALLS_BEFORE_ON 5
-/* X0 … X30, PC, V0, SCTLR_EL1, CSSELR_EL1 of the fake. */
-#define N_IMAGE_REGS 35
+/* X0 … X30, PC, V0, SCTLR_EL1, TTBR0_EL1, TCR_EL1, MAIR_EL1, CONTEXTIDR_EL1, CSSELR_EL1 of the fake.
+ */
+#define N_IMAGE_REGS 39
 /* GICD_CTLR, and 47 registers for each 32 of the SPIs. */
 #define N_DISTRIBUTOR_CALLS (1 + 224 / 32 * 47)
 /* The virtual timer's interrupt */
@@ -844,6 +845,7 @@ static void assert_as_at_power_on(uint32_t vcpu)
         assert_int_equal(v->x[i], 0);
     assert_int_equal(v->sctlr, 0xc50078);
     assert_int_equal(v->csselr | v->v0[0] | v->v0[1], 0);
+    assert_int_equal(v->tcr | v->ttbr0 | v->mair | v->contextidr, 0);
     assert_int_equal(v->mp_state, KVM_MP_STATE_RUNNABLE);
     assert_int_equal(v->mpidr, 1ull << 31 | vcpu);
 }
@@ -1049,6 +1051,248 @@ static void without_fwb_another_power_on_takes_an_ioctl_more_for_each_register(v
     run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
     live(f);
     assert_int_equal(count_cpu_on(f), 8 + N_IMAGE_REGS);
+}
+
+/* --- Warm-up, on hosts without FEAT_S2FWB --- */
+
+#define WARM_UP_BASE 0x7009020000 /* not in the first GiB */
+#define WARM_UP_SLOT 2
+/* The seven registers are read, set and restored; between, KVM_RUN. */
+#define N_WARM_UP_CALLS (7 * 3 + 1)
+
+/* A machine with vCPU 0 on, and the MMU enabled there. */
+static void begin_with_warm_up(Fixture *f, const FakeHost *host)
+{
+    begin(f, host, N_VCPUS);
+    f->kvm.warm_up_base = WARM_UP_BASE;
+    f->kvm.warm_up_slot = WARM_UP_SLOT;
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    fake_guest_enable_mmu(0);
+    fake.n_flushes = 0;
+}
+
+static void the_first_power_on_of_a_vcpu_cleans_the_machines_memory(void **state)
+{
+    Fixture *f = *state;
+
+    run_machine(f, VCPUHP_KVM_PSCI_SPARSE);
+    fake.n_flushes = 0;
+    turn_on(f, 1);
+    fake_guest_enable_mmu(1);
+    assert_int_equal(fake.n_flushes, 1);
+}
+
+static void a_warm_vcpu_does_not_clean_the_machines_memory(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    turn_on(f, 1);
+    fake_guest_enable_mmu(1);
+    assert_true(vcpuhp_plug(f->hp, SPARE, 0, 0, NULL, NULL));
+    turn_on(f, SPARE);
+    fake_guest_enable_mmu(SPARE);
+    assert_int_equal(fake.n_flushes, 0);
+    assert_null(f->host_error);
+}
+
+static void a_warm_vcpu_begins_at_its_entry(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, 0x41000000, 42), 0);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_as_at_power_on(1);
+    assert_int_equal(fake.vcpus[1].pc, 0x41000000);
+    assert_int_equal(fake.vcpus[1].x[0], 42);
+}
+
+/* The page table would be read as big-endian, too. */
+static void a_warm_vcpu_can_be_big_endian(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    fake.vcpus[0].sctlr |= 1 << 25;
+    turn_on(f, 1);
+    assert_int_equal(fake.vcpus[1].sctlr, 0xc50078 | 1 << 25);
+    assert_false(fake.vcpus[1].tvm);
+}
+
+/* Its guest begins before anything is mapped, and KVM must clean what the guest wrote until then
+ * with its caches off. */
+static void vcpu_0_is_not_warmed_up(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    fake.n_flushes = 0;
+    vcpuhp_stop(f->hp);
+    fake_signal(0);
+    assert_int_equal(run_vcpu(f, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_true(vcpuhp_reset(f->hp, NULL));
+    start(f);
+    assert_true(fake.vcpus[0].tvm);
+}
+
+static int count_enter(Fixture *f)
+{
+    int n_calls;
+
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    n_calls = fake.n_calls;
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    return fake.n_calls - n_calls;
+}
+
+static void a_vcpu_is_warmed_up_once_until_kvm_resets_it(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(count_enter(f), N_WARM_UP_CALLS);
+    assert_int_equal(call(f, 1, PSCI_0_2_FN_CPU_OFF, 0, 0, 0), VCPUHP_KVM_EXIT_PARK);
+    assert_int_equal(count_enter(f), 0);
+    park_by_force(f);
+    assert_int_equal(count_enter(f), N_WARM_UP_CALLS);
+    fake_guest_enable_mmu(1);
+    assert_int_equal(fake.n_flushes, 0);
+}
+
+static void warm_up_memory_is_read_only_and_gone_with_the_context(void **state)
+{
+    Fixture *f = *state;
+    const FakeSlot *slot = &fake.slots[WARM_UP_SLOT];
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(slot->base, WARM_UP_BASE);
+    assert_int_equal(slot->size, VCPUHP_KVM_WARM_UP_SIZE);
+    assert_int_equal(slot->flags, KVM_MEM_READONLY);
+    vcpuhp_stop(f->hp);
+    fake_signal(0);
+    assert_int_equal(run_vcpu(f, 0), VCPUHP_KVM_EXIT_PARK);
+    g_clear_pointer(&f->hp, vcpuhp_free);
+    assert_int_equal(slot->size, 0);
+}
+
+static void with_fwb_there_is_no_warm_up(void **state)
+{
+    Fixture *f = *state;
+    FakeHost host = fake_modern_host;
+
+    host.fwb = true;
+    begin_with_warm_up(f, &host);
+    assert_int_equal(fake.slots[WARM_UP_SLOT].size, 0);
+    assert_int_equal(count_enter(f), 0);
+}
+
+static void impossible_places_of_the_warm_up_are_refused(void **state)
+{
+    static const struct {
+        uint64_t base;
+        const char *why;
+    } cases[] = {
+        {WARM_UP_BASE + 0x1000, "not a multiple of 0x10000"},
+        {1ull << 48, "not below 2^48"},
+        {0x08000000, "overlaps gic.dist_base"},
+        {0x0a020000, "overlaps gic.redists[0].base"},
+        {0x09000000, "overlaps regs_base"},
+    };
+    Fixture *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+
+        begin_again(f);
+        f->kvm.warm_up_base = cases[i].base;
+        assert_false(try_setup(f, &error));
+        assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_INVALID));
+        assert_true(g_str_has_prefix(error->message, "warm_up_base"));
+        assert_non_null(strstr(error->message, cases[i].why));
+    }
+}
+
+static void memory_of_the_vmms_at_the_warm_ups_place_fails_the_setup(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GError) error = NULL;
+
+    f->kvm.warm_up_base = WARM_UP_BASE;
+    fake.slots[1] = (FakeSlot){.base = WARM_UP_BASE & ~0xfffffull, .size = 0x100000};
+    assert_false(try_setup(f, &error));
+    assert_true(g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM));
+    assert_string_equal(error->message, "KVM_SET_USER_MEMORY_REGION (warm_up_base 0x7009020000, "
+                                        "warm_up_slot 0): File exists");
+}
+
+/* At the KVM_RUN of the warm-up. */
+static void stop_the_machine(unsigned long request, void *opaque)
+{
+    Fixture *f = opaque;
+
+    if (request != KVM_RUN)
+        return;
+    fake.before = NULL;
+    vcpuhp_stop(f->hp);
+}
+
+static void a_kick_during_the_warm_up_parks_the_vcpu(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    fake.before = stop_the_machine;
+    fake.opaque = f;
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_as_at_power_on(1);
+    assert_int_equal(run_vcpu(f, 1), VCPUHP_KVM_EXIT_PARK);
+}
+
+static void a_signal_during_the_warm_up_interrupts_the_next_run(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    fake_signal(1);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_false(fake.vcpus[1].tvm);
+    assert_int_equal(run_vcpu(f, 1), VCPUHP_KVM_EXIT_INTERRUPTED);
+}
+
+static void a_warm_up_that_fails_is_reported_once_and_the_vcpu_runs(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    fake_guest_exit(1, KVM_EXIT_DEBUG);
+    assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_as_at_power_on(1);
+    assert_string_equal(f->host_error, "vCPU 1: KVM_RUN (warm-up): exit 4; KVM will clean the "
+                                       "guest's memory (reported once)");
+    assert_int_equal(f->error_vcpu, 1);
+    g_clear_pointer(&f->host_error, g_free);
+    assert_true(vcpuhp_plug(f->hp, SPARE, 0, 0, NULL, NULL));
+    fake_guest_exit(SPARE, KVM_EXIT_DEBUG);
+    turn_on(f, SPARE);
+    assert_null(f->host_error);
+}
+
+static void a_vcpu_whose_registers_cannot_be_restored_is_off(void **state)
+{
+    Fixture *f = *state;
+
+    begin_with_warm_up(f, &fake_modern_host);
+    assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
+    fake.fail_at = fake.n_calls + N_WARM_UP_CALLS;
+    assert_null(vcpuhp_kvm_enter(f->hp, 1));
+    assert_int_equal(power_of(f, 1), VCPUHP_POWER_OFF);
+    assert_true(g_str_has_prefix(f->host_error, "vCPU 1: KVM_SET_ONE_REG (CONTEXTIDR_EL1): "));
+    turn_on(f, 1);
+    assert_as_at_power_on(1);
 }
 
 /* --- What else differs between hosts --- */
@@ -1887,6 +2131,20 @@ int main(void)
         BOTH(a_first_power_on_takes_8_ioctls),
         BOTH(with_fwb_another_power_on_takes_8_ioctls_too),
         BOTH(without_fwb_another_power_on_takes_an_ioctl_more_for_each_register),
+        BOTH(the_first_power_on_of_a_vcpu_cleans_the_machines_memory),
+        BOTH(a_warm_vcpu_does_not_clean_the_machines_memory),
+        BOTH(a_warm_vcpu_begins_at_its_entry),
+        BOTH(a_warm_vcpu_can_be_big_endian),
+        BOTH(vcpu_0_is_not_warmed_up),
+        BOTH(a_vcpu_is_warmed_up_once_until_kvm_resets_it),
+        BOTH(warm_up_memory_is_read_only_and_gone_with_the_context),
+        BOTH(with_fwb_there_is_no_warm_up),
+        BOTH(impossible_places_of_the_warm_up_are_refused),
+        BOTH(memory_of_the_vmms_at_the_warm_ups_place_fails_the_setup),
+        BOTH(a_kick_during_the_warm_up_parks_the_vcpu),
+        BOTH(a_signal_during_the_warm_up_interrupts_the_next_run),
+        BOTH(a_warm_up_that_fails_is_reported_once_and_the_vcpu_runs),
+        BOTH(a_vcpu_whose_registers_cannot_be_restored_is_off),
         BOTH(affinities_of_the_vmms_own_outlast_each_reset_of_a_vcpu),
         BOTH(a_vcpu_whose_reset_failed_in_the_middle_is_reset_again),
         BOTH(a_vcpu_that_kvm_does_not_stop_parks_and_is_told),
