@@ -4,8 +4,9 @@
 #include "monitor.h"
 
 struct Resize {
-    GMutex lock;   /* protects what follows */
-    bool *waiting; /* by vCPU: its request has not ended */
+    GMutex lock;     /* protects what follows */
+    bool *waiting;   /* by vCPU: its request has not ended */
+    bool requesting; /* more requests are to come */
     uint32_t n_requests, n_ended, n;
     char *failure; /* the first request's that was not DONE; NULL: none */
 };
@@ -103,7 +104,7 @@ static bool request(Machine *m, uint32_t vcpu, bool plug, uint32_t timeout_ms, G
 /* The lock is held. */
 static bool is_under_way(const Resize *resize)
 {
-    return resize->n_ended < resize->n_requests;
+    return resize->requesting || resize->n_ended < resize->n_requests;
 }
 
 /* Without the lock: it queries the library. */
@@ -114,8 +115,9 @@ static void report_outcome(Machine *m, uint32_t n, const char *failure)
     uint32_t n_enabled;
 
     vcpus = query_all(m, &n_enabled);
-    if (failure)
-        text = g_strdup_printf("failed: enabled vCPUs: %u, not %u: %s", n_enabled, n, failure);
+    if (failure || n_enabled != n)
+        text = g_strdup_printf("failed: enabled vCPUs: %u, not %u%s%s", n_enabled, n,
+                               failure ? ": " : "", failure ? failure : "");
     else
         text = g_strdup_printf("done: enabled vCPUs: %u", n_enabled);
     monitor_note(m->monitor, "resize", text);
@@ -165,6 +167,7 @@ static bool begin(Machine *m, uint32_t n, GError **error)
     g_mutex_lock(&m->resize->lock);
     busy = is_under_way(m->resize);
     if (!busy) {
+        m->resize->requesting = true;
         m->resize->n = n;
         m->resize->n_requests = m->resize->n_ended = 0;
         g_clear_pointer(&m->resize->failure, g_free);
@@ -175,24 +178,36 @@ static bool begin(Machine *m, uint32_t n, GError **error)
     return !busy;
 }
 
-bool resize_start(Machine *m, uint32_t n, uint32_t timeout_ms, GString *out, GError **error)
+/* All requests are made, or one was refused. Those that were made may have ended by now. */
+static void end_requests(Machine *m)
 {
-    g_autofree VcpuhpVcpuInfo *vcpus = NULL;
-    uint32_t n_enabled;
-    Choice choice;
-    bool plug;
+    Resize *resize = m->resize;
+    g_autofree char *failure = NULL;
+    bool is_last;
 
-    if (!begin(m, n, error))
-        return false;
-    vcpus = query_all(m, &n_enabled);
-    choice = (Choice){m, vcpus};
-    plug = n > n_enabled;
-    for (uint32_t i = n_enabled; i != n; i += plug ? 1 : -1) {
+    g_mutex_lock(&resize->lock);
+    resize->requesting = false;
+    is_last = !is_under_way(resize);
+    if (is_last)
+        failure = g_steal_pointer(&resize->failure);
+    g_mutex_unlock(&resize->lock);
+    if (is_last)
+        report_outcome(m, resize->n, failure);
+}
+
+static bool make_requests(Machine *m, uint32_t n, uint32_t timeout_ms, GString *out, GError **error)
+{
+    uint32_t n_enabled;
+    g_autofree VcpuhpVcpuInfo *vcpus = query_all(m, &n_enabled);
+    const Choice choice = {m, vcpus};
+    bool plug = n > n_enabled;
+
+    for (; n_enabled != n; n_enabled += plug ? 1 : -1) {
         int vcpu = choose(&choice, plug);
 
         if (vcpu < 0) {
             g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                        "only to %u: the other vCPUs have an open request%s", i,
+                        "only to %u: the other vCPUs have an open request%s", n_enabled,
                         plug ? "" : " or are enabled permanently");
             return false;
         }
@@ -201,9 +216,18 @@ bool resize_start(Machine *m, uint32_t n, uint32_t timeout_ms, GString *out, GEr
         vcpus[vcpu].enabled = plug;
         g_string_append_printf(out, "%s vCPU %d\n", plug ? "plug" : "unplug", vcpu);
     }
-    if (n_enabled == n)
-        report_outcome(m, n, NULL);
     return true;
+}
+
+bool resize_start(Machine *m, uint32_t n, uint32_t timeout_ms, GString *out, GError **error)
+{
+    bool done;
+
+    if (!begin(m, n, error))
+        return false;
+    done = make_requests(m, n, timeout_ms, out, error);
+    end_requests(m);
+    return done;
 }
 
 void resize_free(Resize *resize)
