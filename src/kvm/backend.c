@@ -9,7 +9,8 @@ static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GErr
 {
     Kvm *kvm = data;
 
-    return kvm_vcpu_power_on(kvm, vcpu, entry, error) &&
+    return (entry ? kvm_vcpu_power_on(kvm, vcpu, entry, error)
+                  : kvm_vcpu_go_on(kvm, vcpu, error)) &&
            callbacks_start(kvm->hp, vcpu, entry, error);
 }
 
@@ -65,8 +66,10 @@ static bool reset(void *data, GError **error)
 /* Without vcpuhp_kvm_load() the vCPUs and the vGIC are as at boot. */
 static bool resume(void *data, GError **error)
 {
-    (void)data;
-    return refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_resume: vcpuhp_kvm_load() was not called");
+    const Kvm *kvm = data;
+
+    return kvm->loaded ||
+           refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_resume: vcpuhp_kvm_load() was not called");
 }
 
 void kvm_free(Kvm *kvm)
