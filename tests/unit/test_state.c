@@ -426,6 +426,20 @@ static void an_adopted_vcpu_is_on_before_its_thread_enters(void **state)
     assert_int_equal(call(&f->to, 0, CPU_ON64, 1), (uint64_t)-4);
 }
 
+static void no_vcpu_enters_before_the_resume(void **state)
+{
+    Fixture *f = *state;
+
+    start(&f->from);
+    assert_int_equal(call(&f->from, 0, CPU_ON64, 1), 0);
+    save(f);
+    load(f);
+    assert_false(vcpuhp_vcpu_enter(f->to.hp, 0));
+    assert_false(vcpuhp_vcpu_enter(f->to.hp, 1));
+    assert_true(vcpuhp_resume(f->to.hp, NULL));
+    enter_all(&f->to);
+}
+
 static void an_adopted_vcpu_enters_once(void **state)
 {
     Fixture *f = *state;
@@ -1777,6 +1791,7 @@ int main(void)
         TEST(a_vcpu_that_was_on_is_adopted),
         TEST(an_adopted_vcpu_causes_no_event),
         TEST(an_adopted_vcpu_is_on_before_its_thread_enters),
+        TEST(no_vcpu_enters_before_the_resume),
         TEST(an_adopted_vcpu_enters_once),
         TEST(an_adopted_vcpu_turns_off_and_on_again),
         TEST(an_adopted_vcpu_that_is_stopped_before_it_enters_does_not_enter),
