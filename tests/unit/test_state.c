@@ -876,6 +876,20 @@ static void time_stands_still_from_save_to_resume(void **state)
     assert_int_equal(find_event(&f->to, VCPUHP_EVENT_ENDED)->outcome, VCPUHP_OUTCOME_TIMED_OUT);
 }
 
+static void a_state_that_is_saved_again_before_the_resume_is_the_same(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GBytes) again = NULL;
+
+    start(&f->from);
+    plug(f, 2, 0, 1000);
+    save(f);
+    load(f);
+    now += 5000000;
+    again = vcpuhp_save(f->to.hp, NULL);
+    assert_true(g_bytes_equal(f->state, again));
+}
+
 static void a_deadline_that_has_passed_is_due_after_the_resume(void **state)
 {
     Fixture *f = *state;
@@ -1820,6 +1834,7 @@ int main(void)
         TEST(the_resume_sets_the_line_whatever_it_is),
         TEST(a_machine_is_moved_again_and_again),
         TEST(time_stands_still_from_save_to_resume),
+        TEST(a_state_that_is_saved_again_before_the_resume_is_the_same),
         TEST(a_deadline_that_has_passed_is_due_after_the_resume),
         TEST(a_request_is_raised_again_when_it_is_due),
         TEST(an_eject_that_is_late_is_ended_by_force_when_it_is_due),
