@@ -9,6 +9,7 @@
  *     boot.c     loads kernel and initramfs, and writes the device tree
  *     tables.c   the machine as ../handover.h describes it to the kernel
  *     uart.c     the guest's serial port
+ *     seccomp.c  --seccomp: the system calls that threads may make
  *     console.c  the host's end of the serial port
  *     monitor.c  commands and events
  */
@@ -69,6 +70,7 @@ typedef struct Machine {
     int kvm_fd, vm_fd;
     uint8_t *ram;
     uint64_t ram_size;
+    bool seccomp;
     Own *own; /* NULL: the library creates vCPUs and vGIC */
     Vcpuhp *hp;
     guint after_stop; /* AFTER_STOP_…; atomic */
@@ -93,6 +95,9 @@ bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max
 /* Set an error from errno. Returns false. */
 bool fail_errno(const char *what, GError **error);
 
+/* Load this kernel at the machine's next start. */
+bool machine_set_kernel(Machine *m, const char *path, GError **error);
+
 /* --- vcpu.c --- */
 
 void vcpu_threads_init(Machine *m);
@@ -110,6 +115,13 @@ void vcpu_threads_end(Machine *m);
  * After an error, own_free() frees what was created. */
 bool own_create(Machine *m, VcpuhpKvmConfig *kvm, GError **error);
 void own_free(Own *own);
+
+/* --- seccomp.c --- */
+
+/* Filter the system calls of the calling thread and of those that it creates. */
+bool seccomp_enter_main(GError **error);
+/* The same for a vCPU's thread, which main's filter applies to already. */
+bool seccomp_enter_vcpu(GError **error);
 
 /* --- boot.c --- */
 

@@ -28,7 +28,7 @@
 typedef struct Options {
     char *kernel, *initrd, *append, *console, *monitor;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
-    gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up;
+    gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up, seccomp;
 } Options;
 
 static void options_clear(Options *o)
@@ -224,6 +224,8 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
          "minivmm, not the library, creates vCPUs and GIC", NULL},
         {"warm-up", 0, 0, G_OPTION_ARG_NONE, &o->warm_up,
          "On hosts without FEAT_S2FWB: keep new vCPUs from making KVM clean all memory", NULL},
+        {"seccomp", 0, 0, G_OPTION_ARG_NONE, &o->seccomp,
+         "Allow each thread only the system calls that it needs", NULL},
         {"console", 0, 0, G_OPTION_ARG_FILENAME, &o->console,
          "Serial port on a Unix socket instead of the terminal", "SOCKET"},
         {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",
@@ -249,6 +251,7 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     m->ram_size = mem * MIB;
     m->cmdline = o->append ? o->append : "";
     m->fdt = o->fdt;
+    m->seccomp = o->seccomp;
     m->kernel = map_file("--kernel", o->kernel, error);
     if (m->kernel && o->initrd)
         m->initrd = map_file("--initrd", o->initrd, error);
@@ -276,6 +279,23 @@ static void name_option(GError *error)
 }
 
 /* --- Power --- */
+
+bool machine_set_kernel(Machine *m, const char *path, GError **error)
+{
+    GMappedFile *kernel;
+
+    if (m->seccomp) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--seccomp: minivmm may not open files");
+        return false;
+    }
+    kernel = map_file("kernel", path, error);
+    if (!kernel)
+        return false;
+    g_mapped_file_unref(m->kernel);
+    m->kernel = kernel;
+    return true;
+}
 
 void machine_stop(Machine *m, guint after_stop)
 {
@@ -414,6 +434,9 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
     if (!m->console)
         return false;
 
+    /* Before it creates threads, which inherit the filter. */
+    if (m->seccomp && !seccomp_enter_main(error))
+        return false;
     g_unix_fd_add(vcpuhp_timer_fd(m->hp), G_IO_IN, on_timer, m);
     g_unix_signal_add(SIGINT, on_signal, m);
     g_unix_signal_add(SIGTERM, on_signal, m);

@@ -227,6 +227,18 @@ static bool do_force(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError
            vcpuhp_force(m->hp, vcpu, error);
 }
 
+static bool do_reset(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
+                     GError **error G_GNUC_UNUSED)
+{
+    machine_stop(m, AFTER_STOP_RESET);
+    return true;
+}
+
+static bool do_kernel(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
+{
+    return machine_set_kernel(m, args[1], error);
+}
+
 static bool do_quit(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
                     GError **error G_GNUC_UNUSED)
 {
@@ -249,6 +261,8 @@ static const struct Command {
     {"cancel", " REQUEST", "withdraw a request that the guest has not seen", 1, 1, do_cancel},
     {"repeat", " REQUEST", "raise a request again", 1, 1, do_repeat},
     {"force", " VCPU", "disable a vCPU without asking the guest", 1, 1, do_force},
+    {"reset", "", "reset the machine", 0, 0, do_reset},
+    {"kernel", " FILE", "load another kernel at the next reset", 1, 1, do_kernel},
     {"quit", "", "end minivmm", 0, 0, do_quit},
     {"help", "", "list the commands", 0, 0, do_help},
 };

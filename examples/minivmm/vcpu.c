@@ -28,9 +28,10 @@ struct VcpuThread {
 
     /* Protected by m->threads_lock. */
     bool exists;
-    bool start; /* vcpu_start was called; the thread has not acted on it yet */
-    bool end;   /* the thread ends as soon as it waits */
-    GCond wake; /* start or end has changed */
+    bool filtered; /* it was created by another vCPU's thread, and has inherited its filter */
+    bool start;    /* vcpu_start was called; the thread has not acted on it yet */
+    bool end;      /* the thread ends as soon as it waits */
+    GCond wake;    /* start or end has changed */
 };
 
 /* The library has served the register block. At an address without a device, reads give 0 and
@@ -92,6 +93,20 @@ static void run_vcpu(Machine *m, uint32_t vcpu)
     }
 }
 
+/* Whether the calling thread is a vCPU's. */
+static __thread bool is_vcpu_thread;
+
+/* Without its filter, the thread must not run the guest: the stop keeps it from that. */
+static void filter_system_calls(const VcpuThread *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!self->m->seccomp || self->filtered || seccomp_enter_vcpu(&error))
+        return;
+    fprintf(stderr, "minivmm: vCPU %u: %s\n", self->vcpu, error->message);
+    machine_stop(self->m, AFTER_STOP_FAIL);
+}
+
 /* Returns false if the thread must end. */
 static bool wait_for_start(VcpuThread *self)
 {
@@ -114,6 +129,8 @@ static void *vcpu_thread(void *data)
 
     snprintf(name, sizeof(name), "vcpu %u", self->vcpu);
     pthread_setname_np(pthread_self(), name);
+    is_vcpu_thread = true;
+    filter_system_calls(self);
     while (wait_for_start(self))
         run_vcpu(self->m, self->vcpu);
     return NULL;
@@ -128,8 +145,10 @@ bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry G_GNUC_UNUSED, void *opa
     bool exists;
 
     g_mutex_lock(&m->threads_lock);
-    if (!thread->exists)
+    if (!thread->exists) {
+        thread->filtered = is_vcpu_thread;
         thread->exists = pthread_create(&thread->thread, NULL, vcpu_thread, thread) == 0;
+    }
     exists = thread->start = thread->exists;
     g_cond_signal(&thread->wake);
     g_mutex_unlock(&m->threads_lock);

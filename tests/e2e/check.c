@@ -3,12 +3,16 @@
 
 #include <sys/wait.h>
 
+#include "stall.h"
+
 void guest_fail(Guest *guest, const char *message)
 {
     if (guest) {
         g_autofree char *tail = guest_console_tail(guest, 30);
 
-        print_error("the console's last lines:\n%s\n", tail);
+        g_autofree char *stall = stall_describe(guest);
+
+        print_error("the console's last lines:\n%s\n%s\n", tail, stall);
     }
     fail_msg("%s", message);
     g_assert_not_reached();
