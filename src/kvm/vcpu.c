@@ -158,6 +158,7 @@ bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
     if (!map_run(v, vcpu, error))
         return false;
     clear_run(v->run);
+    v->warm = true; /* it isn't at its entry: an interrupt could divert it from the warm-up */
     return kvm_vcpu_set_mp_state(kvm, vcpu, v->mp_state, "as it was", error);
 }
 
