@@ -25,7 +25,7 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
-    bool warm; /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
+    bool warm; /* needs no warm-up before the next KVM_ARM_VCPU_INIT */
 } KvmVcpu;
 
 /* The memory that vCPUs are warmed up in: warm_up.h. */

@@ -232,6 +232,24 @@ static void cold_plugged_and_removable_goes(void **state)
     assert_quiet_dmesg(guest);
 }
 
+/* On hosts with FEAT_S2FWB there is no warm-up, and the test is one of plugs alone. */
+static void a_vcpu_that_is_warmed_up_works(void **state)
+{
+    Guest *guest =
+        guest_boot("warm-up", "--vcpus 4 --enabled 1 --warm-up --append \"quiet vcpuhp.agent\"");
+
+    *state = guest;
+    plug(guest, 1);
+    assert_works(guest, 1);
+    plug(guest, 2);
+    unplug(guest, 1);
+    plug(guest, 1);
+    assert_works(guest, 1);
+    assert_masks(guest, "0-3", "0-2", "0-2");
+    assert_false(guest_saw_event(guest, "host error"));
+    assert_quiet_dmesg(guest);
+}
+
 static void caches_are_shared_as_the_config_says(void **state)
 {
     Guest *guest = guest_boot(
@@ -291,6 +309,7 @@ int main(void)
                                   drop_guest),
         cmocka_unit_test_teardown(cold_plugged_and_fixed_stays, drop_guest),
         cmocka_unit_test_teardown(cold_plugged_and_removable_goes, drop_guest),
+        cmocka_unit_test_teardown(a_vcpu_that_is_warmed_up_works, drop_guest),
         cmocka_unit_test_teardown(caches_are_shared_as_the_config_says, drop_guest),
         cmocka_unit_test(impossible_configs_are_refused),
     };
