@@ -2,13 +2,18 @@
 #include "check.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include "stall.h"
 
 void guest_fail(Guest *guest, const char *message)
 {
     if (guest) {
         g_autofree char *tail = guest_console_tail(guest, 30);
 
-        print_error("the console's last lines:\n%s\n", tail);
+        g_autofree char *stall = stall_describe(guest);
+
+        print_error("the console's last lines:\n%s\n%s\n", tail, stall);
     }
     fail_msg("%s", message);
     g_assert_not_reached();
@@ -207,6 +212,25 @@ void assert_bad_options(const char *options, ...)
         if (!strstr(errors, word))
             fail_msg("minivmm %s: \"%s\" does not contain \"%s\"", options, errors, word);
     va_end(words);
+}
+
+char *initrd_with_inside(bool kexec)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *shell = NULL;
+    int fd = g_file_open_tmp("initrd-XXXXXX", &path, NULL), status;
+
+    assert_true(fd >= 0);
+    close(fd);
+    shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
+                            "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
+                            "printf \"%s\" | cpio -o -H newc >>\"%s\"; rm -r $d'",
+                            g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
+                            g_getenv("GUEST_INSIDE"), path,
+                            kexec ? "inside\\nImage\\ninitrd\\n" : "inside\\n", path);
+    assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
+    assert_int_equal(status, 0);
+    return g_steal_pointer(&path);
 }
 
 int drop_guest(void **state)

@@ -44,6 +44,10 @@ void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
+/* A copy of the guest's initramfs with /inside and, for a kexec, /Image and /initrd besides. The
+ * caller unlinks it once minivmm has it, and frees the path. */
+char *initrd_with_inside(bool kexec);
+
 /* A tear-down: kill the guest, if it still runs. */
 int drop_guest(void **state);
 /* A group's tear-down: power the guest off. minivmm ends with status 0. */

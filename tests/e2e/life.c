@@ -391,29 +391,9 @@ static void a_quit_during_a_reboot_ends_minivmm(void **state)
 
 /* --- kexec: the guest restarts itself, without a reset of the machine --- */
 
-/* The guest's initramfs with /Image and /initrd for a kexec, and /inside. */
-static char *big_initrd(void)
-{
-    g_autofree char *path = NULL;
-    g_autofree char *shell = NULL;
-    int fd = g_file_open_tmp("initrd-XXXXXX", &path, NULL), status;
-
-    assert_true(fd >= 0);
-    close(fd);
-    shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
-                            "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
-                            "printf \"Image\\ninitrd\\ninside\\n\" | cpio -o -H newc >>\"%s\"; "
-                            "rm -r $d'",
-                            g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
-                            g_getenv("GUEST_INSIDE"), path, path);
-    assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
-    assert_int_equal(status, 0);
-    return g_steal_pointer(&path);
-}
-
 static Guest *boot_with_inside(const char *name, const char *options)
 {
-    g_autofree char *initrd = big_initrd();
+    g_autofree char *initrd = initrd_with_inside(true);
     g_autofree char *all = g_strdup_printf(
         "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\" --initrd %s %s", initrd, options);
     Guest *guest = guest_boot(name, all);
