@@ -25,7 +25,7 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
-    bool warm; /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
+    bool warm; /* needs no warm-up before the next KVM_ARM_VCPU_INIT */
 } KvmVcpu;
 
 /* The memory that vCPUs are warmed up in: warm_up.h. */
@@ -45,10 +45,10 @@ typedef struct Kvm {
     bool fwb;                  /* the host has FEAT_S2FWB: that never unmaps memory */
     KvmImage image;            /* otherwise: a vCPU's registers after that */
     int fallback_reported;     /* atomic */
-    int powered;               /* a vCPU was powered on or goes on; atomic */
-    bool host_loaded;          /* by vcpuhp_kvm_load_host() */
-    bool load_begun, loaded;   /* by vcpuhp_kvm_load(), which may fail in between */
     KvmWarmUp warm_up;
+    int powered;             /* a vCPU was powered on or goes on; atomic */
+    bool host_loaded;        /* by vcpuhp_kvm_load_host() */
+    bool load_begun, loaded; /* by vcpuhp_kvm_load(), which may fail in between */
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;

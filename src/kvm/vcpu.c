@@ -160,7 +160,7 @@ bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
     if (!map_run(v, vcpu, error))
         return false;
     clear_run(v->run);
-    v->warm = true;
+    v->warm = true; /* it is not at its entry: an interrupt could divert it from the warm-up */
     return true;
 }
 

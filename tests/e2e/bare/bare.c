@@ -9,12 +9,15 @@
  *                             with big-endian data accesses
  *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; prints both X0
  *     off CPU                 that vCPU turns itself off
+ *     cycle CPU               turn that vCPU on and off, until the next command arrives
  *     all X1 X2 X3            every PSCI call, by HVC and SMC, except those that end the machine or
  *                             the caller; prints a line for each answer but NOT_SUPPORTED
  *     entry CPU               prints the registers with which that vCPU began
  *     read SIZE ADDRESS       prints the value
  *     write SIZE ADDRESS VALUE
  *     pends INTID             prints whether that interrupt is pending
+ *     storm MS SEED           for MS milliseconds, random accesses and calls from vCPU 0 and all others
+ *                             that are on or that one of them turns on; at its end prints how many
  *     poweroff
  *
  * vCPU 0 reads commands. The others, once on, wait for calls to make.
@@ -50,7 +53,10 @@ void exception(void);
 
 enum {
     PSCI_CPU_OFF = 0x84000002,
+    PSCI_CPU_ON = 0xc4000003,
+    PSCI_AFFINITY_INFO = 0xc4000004,
     PSCI_SYSTEM_OFF = 0x84000008,
+    AFFINITY_OFF = 1,
 };
 
 /* --- Registers: one access of exactly this size --- */
@@ -173,10 +179,11 @@ static void init_gic(void)
 }
 
 /* With the MMU off, a misaligned access faults in the guest and never reaches KVM. The table maps
- * all addresses to themselves, in blocks of 1 GiB, and uncached as for the other vCPUs. */
-static void init_mmu(void)
+ * all addresses to themselves, in blocks of 1 GiB, and uncached as for vCPUs whose MMU is off. */
+static uint64_t table[512] __attribute__((aligned(4096)));
+
+static void init_table(void)
 {
-    static uint64_t table[512] __attribute__((aligned(4096)));
     enum {
         BLOCK = 1,
         ACCESSED = 1 << 10
@@ -184,6 +191,10 @@ static void init_mmu(void)
 
     for (uint64_t i = 0; i < 4; i++)
         table[i] = i << 30 | ACCESSED | BLOCK;
+}
+
+static void init_mmu(void)
+{
     WRITE_SYS(mair_el1, 0x44);                     /* normal memory, not cached */
     WRITE_SYS(tcr_el1, 1ULL << 32 | 1 << 23 | 25); /* 36 bits out, no TTBR1, 39 bits in */
     WRITE_SYS(ttbr0_el1, (uintptr_t)table);
@@ -198,10 +209,154 @@ static uint64_t make_call(const uint64_t *call)
     return smccc(call[0], call[1], call[2], call[3], call[4]);
 }
 
+/* --- Storm --- */
+
+enum {
+    BLOCK = 0x09000000,
+    BLOCK_SIZE = 0x80,
+    NEIGHBOURHOOD = 0x100, /* on both sides, where minivmm has no device */
+    EVENT = 0x18,
+    OST = 0x20,
+    EJECT = 0x28,
+    CONTROL_EJECT = 1 << 3,
+};
+
+static volatile uint64_t storm_end; /* by the counter; 0: there is none */
+static volatile uint64_t storm_seed;
+static volatile uint64_t storm_steps[N_CPUS];
+
+static bool is_storm(void)
+{
+    return READ_SYS(cntvct_el0) < storm_end;
+}
+
+/* G. Marsaglia, Xorshift RNGs, 2003 */
+static uint64_t next_random(uint64_t *random)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random;
+}
+
+/* Half of the values are those that registers take: few bits, or a vCPU and flags above it. */
+static uint64_t storm_value(uint64_t *random)
+{
+    uint64_t value = next_random(random);
+
+    switch (value >> 60 & 3) {
+    case 0:
+        return value & 7;
+    case 1:
+        return (value & 0xf000) | (value & 3);
+    default:
+        return value;
+    }
+}
+
+static void storm_access(uint64_t *random)
+{
+    uint64_t pick = next_random(random), size = 1 << (pick & 3);
+    uint64_t at = BLOCK - NEIGHBOURHOOD + (pick >> 8) % (BLOCK_SIZE + 2 * NEIGHBOURHOOD);
+
+    if (pick >> 63)
+        at &= -size;
+    if (pick >> 62 & 1)
+        read_memory(size, at);
+    else
+        write_memory(size, at, storm_value(random));
+}
+
+/* What OSPM does: takes events, answers them, ejects. Ejects are rare, so that all vCPUs run most of
+ * the time. */
+static void storm_ospm(uint64_t *random)
+{
+    uint64_t pick = next_random(random);
+    bool is_rare = pick >> 56 == 0;
+
+    switch (pick & 3) {
+    case 0:
+        read_memory(8, BLOCK + EVENT);
+        break;
+    case 1:
+        write_memory(8, BLOCK + OST, storm_value(random));
+        break;
+    case 2:
+        if (is_rare)
+            write_memory(8, BLOCK + EJECT, pick >> 8 & 3);
+        break;
+    default: /* the 12 bytes: selector, then control or command */
+        write_memory(4, BLOCK, pick >> 8 & 3);
+        write_memory(1, BLOCK + 4 + (pick >> 16 & 1),
+                     (pick >> 24 & ~CONTROL_EJECT) | (is_rare ? CONTROL_EJECT : 0));
+        break;
+    }
+}
+
+/* An entry address is ours, or anything: then that vCPU runs wild until it is turned off. */
+static void storm_cpu_on(uint64_t *random)
+{
+    uint64_t pick = next_random(random);
+    uint64_t id = pick & 1 ? 0xc4000003 : 0x84000003;
+    uint64_t target = pick & 0xf0 ? pick >> 8 & 3 : storm_value(random);
+    uint64_t entry = pick & 0xfc0000 ? (uintptr_t)secondary : next_random(random);
+
+    smccc(pick >> 4 & 1, id, target, entry, pick);
+}
+
+/* CPU_SUSPEND waits for an interrupt, which only vCPU 0 gets. The others must not end the storm. */
+static bool is_harmless(uint32_t id)
+{
+    const uint64_t final = 1 << 0x1 | 1 << 2 | 1 << 8 | 1 << 9 | 1 << 0xe | 1 << 0x12 | 1 << 0x15;
+    uint32_t function = id & 0xff;
+
+    return (id & 0xbfffff00) != 0x84000000 || function >= 64 || !(final >> function & 1);
+}
+
+static void storm_call(uint64_t *random)
+{
+    uint64_t pick = next_random(random);
+    uint32_t id = pick & 3 ? 0x84000000 | (pick & 1) << 30 | (pick >> 8 & 0x1f) : pick >> 16;
+
+    if (is_harmless(id))
+        smccc(pick >> 4 & 1, id | (pick & 0xf0 ? 0 : pick << 32), storm_value(random),
+              storm_value(random), pick);
+}
+
+static void storm(uint64_t cpu)
+{
+    uint64_t random = storm_seed + (cpu + 1) * 0x9e3779b97f4a7c15;
+
+    while (is_storm()) {
+        uint64_t pick = next_random(&random);
+
+        if (pick % 1024 == 0 && cpu)
+            smccc(CONDUIT_HVC, PSCI_CPU_OFF, 0, 0, 0); /* returns only if it failed */
+        else if (pick & 3)
+            storm_access(&random);
+        else if (pick & 4)
+            storm_ospm(&random);
+        else if (pick & 8)
+            storm_cpu_on(&random);
+        else
+            storm_call(&random);
+        storm_steps[cpu]++;
+    }
+}
+
 static void wait_for(Cpu *cpu, CallState state)
 {
     while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != state)
         __asm__ volatile("wfe");
+}
+
+/* Take part in a storm meanwhile. */
+static void wait_for_call(Cpu *cpu)
+{
+    while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != POSTED) {
+        __asm__ volatile("wfe");
+        storm(cpu - cpus);
+    }
 }
 
 static void set_state(Cpu *cpu, CallState state)
@@ -212,9 +367,11 @@ static void set_state(Cpu *cpu, CallState state)
 
 void secondary_main(Cpu *cpu)
 {
+    init_mmu();
+    storm(cpu - cpus);
     for (;;) {
         set_state(cpu, LISTENING);
-        wait_for(cpu, POSTED);
+        wait_for_call(cpu);
         set_state(cpu, AWAY);
         cpu->result = make_call(cpu->call);
     }
@@ -253,6 +410,19 @@ static void call_both(uint64_t a, uint64_t b, const uint64_t *x)
     print_hex(wait_result(&cpus[a]));
     put(' ');
     print_hex(wait_result(&cpus[b]));
+}
+
+static void cycle(uint64_t cpu)
+{
+    const uint64_t off[5] = {CONDUIT_HVC, PSCI_CPU_OFF};
+
+    while (read_memory(4, UARTFR) & FR_RXFE) {
+        while (smccc(CONDUIT_HVC, PSCI_CPU_ON, cpu, (uintptr_t)secondary, 0) != 0)
+            ;
+        post(&cpus[cpu], off);
+        while (smccc(CONDUIT_HVC, PSCI_AFFINITY_INFO, cpu, 0, 0) != AFFINITY_OFF)
+            ;
+    }
 }
 
 static void try_call(uint32_t id, const uint64_t *x)
@@ -300,6 +470,23 @@ static void print_entry(const Cpu *cpu)
     print_named(" daif", cpu->daif);
     print_named(" el", cpu->currentel >> 2);
     print_named(" spsel", cpu->spsel);
+}
+
+static void raise_storm(uint64_t milliseconds, uint64_t seed)
+{
+    uint64_t n = 0;
+
+    storm_seed = seed;
+    storm_end = READ_SYS(cntvct_el0) + READ_SYS(cntfrq_el0) / 1000 * milliseconds;
+    __asm__ volatile("dsb sy; sev");
+    storm(0);
+    for (int i = 0; i < N_CPUS; i++) {
+        n += storm_steps[i];
+        storm_steps[i] = 0;
+    }
+    print("storm over: ");
+    print_hex(n);
+    print(" steps");
 }
 
 static void power_off(void)
@@ -371,6 +558,8 @@ static bool execute(const char *command, char *args)
         call_both(n[0], n[1], n + 2);
     else if (equal(command, "off"))
         post(&cpus[n[0]], (const uint64_t[5]){CONDUIT_HVC, PSCI_CPU_OFF});
+    else if (equal(command, "cycle"))
+        cycle(n[0]);
     else if (equal(command, "all"))
         call_all(n);
     else if (equal(command, "entry"))
@@ -379,6 +568,8 @@ static bool execute(const char *command, char *args)
         print_hex(read_memory(n[0], n[1]));
     else if (equal(command, "write"))
         write_memory(n[0], n[1], n[2]);
+    else if (equal(command, "storm"))
+        raise_storm(n[0], n[1]);
     else if (equal(command, "pends"))
         print_hex(read_memory(4, GICD + 0x200 + n[0] / 32 * 4) >> n[0] % 32 & 1); /* ISPENDR */
     else if (equal(command, "poweroff"))
@@ -399,6 +590,7 @@ void main(void)
 {
     char line[256];
 
+    init_table();
     init_mmu();
     init_gic();
     print_marker("", "ready bare]]\n");
