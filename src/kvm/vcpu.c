@@ -150,6 +150,7 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
     return set_entry(kvm, vcpu, entry, error);
 }
 
+/* It has its MMU enabled, or not yet, as it was: there is nothing to warm up. */
 bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
@@ -158,6 +159,7 @@ bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
     if (!map_run(v, vcpu, error))
         return false;
     clear_run(v->run);
+    v->warm = true;
     return kvm_vcpu_set_mp_state(kvm, vcpu, v->mp_state, "as it was", error);
 }
 
