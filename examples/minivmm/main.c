@@ -256,9 +256,9 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     if ((o->mem && !parse_number("--mem", o->mem, 3, MEM_MAX, &mem, error)) ||
         !parse_config(o, &m->config, kvm, error))
         return false;
-    if (o->restore && o->incoming) {
+    if (!!o->restore + !!o->incoming + o->seccomp > 1) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--restore and --incoming exclude each other");
+                    "--restore, --incoming and --seccomp exclude each other");
         return false;
     }
     m->ram_size = mem * MIB;
@@ -294,15 +294,21 @@ static void name_option(GError *error)
 
 /* --- Power --- */
 
+bool machine_may_open(const Machine *m, GError **error)
+{
+    if (!m->seccomp)
+        return true;
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                "--seccomp: minivmm may not open files and connections");
+    return false;
+}
+
 bool machine_set_kernel(Machine *m, const char *path, GError **error)
 {
     GMappedFile *kernel;
 
-    if (m->seccomp) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--seccomp: minivmm may not open files");
+    if (!machine_may_open(m, error))
         return false;
-    }
     kernel = map_file("kernel", path, error);
     if (!kernel)
         return false;

@@ -497,11 +497,9 @@ static int boot_bare(void **state)
 }
 
 /* docs/register-block.md */
-#define TAKE_EVENTS "read 8 0x09000018"
-#define EJECT(vcpu) "write 8 0x09000028 " vcpu
-#define IN_PROGRESS(vcpu)                                                                          \
-    "write 8 0x09000020 0x840000000"                                                               \
-    "3000" vcpu
+#define TAKE_EVENTS        "read 8 0x09000018"
+#define EJECT(vcpu)        "write 8 0x09000028 " vcpu
+#define IN_PROGRESS(vcpu)  "write 8 0x09000020 0x840003000" vcpu
 #define EJECT_CLOSED(vcpu) "write 8 0x09000020 0x3000" vcpu
 #define SELECT(vcpu)       "write 4 0x09000000 " vcpu
 #define CONTROL(bits)      "write 1 0x09000004 " bits
