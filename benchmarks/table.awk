@@ -46,6 +46,10 @@ BEGIN {
     goal("exits.remove_burst.n64", 3.3, "25.1", "63 unplugs at once, per vCPU")
     goal("aml.bytes_per_cpu", 92, "85-88", "marginal, containers and dispatch included")
     goal("tables.build_us.n512", 1000, "", "all tables, µs")
+    goal("state.bytes_per_cpu", 64, "", "of the library's saved state, per possible vCPU")
+    goal("state.bytes.rest", 1024, "", "the rest of it")
+    goal("state.save_us.n512", 1000, "", "CPU time to save it, µs")
+    goal("state.load_us.n512", 1000, "", "CPU time to load it, µs")
     goal("mmio.instructions", 120, "", "the most expensive register access")
     goal("psci.instructions", 300, "", "CPU_ON denied or AFFINITY_INFO, the more expensive")
     goal("hypercalls.boot.n512", 512, "511", "PSCI calls while the guest boots")
@@ -65,6 +69,9 @@ BEGIN {
     host_goal("warm.flushes", 0, "cleanings of all memory by a first power-on with warm-up")
     host_goal("warm.ratio", 1.2, "its time, 256 MiB touched / 16 MiB touched")
 
+    besides("state.bytes.n4", "the library's saved state")
+    besides("state.bytes.n64", "")
+    besides("state.bytes.n512", "")
     besides("mmio.instructions.cycle", "all six accesses of a plug and an unplug")
     besides("hypercalls.boot.share", "the refused call in the guest kernel's try of a CPU, N = 64")
     besides("reset.ioctls.n512", "machine reset, 512 vCPUs of which 4 have been on")
@@ -90,6 +97,9 @@ BEGIN {
     besides("online.rcu_waits", "the same: online alone")
     besides("plug.lock_retries", "sleeps of the agent while the hotplug lock is taken: plug")
     besides("online.lock_retries", "the same: online alone")
+    besides("move.ratio.n4", "down-time of a migration / time for the memory that is copied last")
+    besides("move.ratio.n64", "")
+    besides("move.ratio.n512", "")
 }
 
 {

@@ -25,6 +25,7 @@ enum {
     EVENT_SERROR = 1 << 0,
     EVENT_SERROR_ESR = 1 << 1,
     EVENT_EXTERNAL_ABORT = 1 << 2,
+    EVENTS = (1 << 3) - 1,
 };
 
 /* Which vCPUs are on, n_vcpus of them; to be freed by g_free(). Those that are ON_PENDING have no
@@ -262,11 +263,14 @@ static bool check_mp_state(uint32_t vcpu, uint32_t mp_state, GError **error)
 /* After its number. */
 static bool check_vcpu(const Load *load, uint32_t vcpu, BlobReader *reader, GError **error)
 {
-    uint32_t mp_state = blob_get_u32(reader);
+    uint32_t mp_state = blob_get_u32(reader), events = blob_get_u32(reader);
 
-    return check_mp_state(vcpu, mp_state, error) &&
-           (blob_get(reader, VCPU_HEAD - 2 * sizeof(uint32_t) + load->image.size) ||
-            REFUSE("%s: section VCPU is too short", format.name));
+    if (!check_mp_state(vcpu, mp_state, error))
+        return false;
+    if (events & ~EVENTS)
+        return REFUSE("%s: the events of vCPU %u are 0x%x", format.name, vcpu, events);
+    return blob_get(reader, sizeof(uint64_t) + load->image.size) ||
+           REFUSE("%s: section VCPU is too short", format.name);
 }
 
 /* Those that are on in the library's state. */
@@ -350,11 +354,12 @@ static bool load_events(const Kvm *kvm, uint32_t vcpu, BlobReader *reader, GErro
 static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **error)
 {
     KvmVcpu *v = &load->kvm->vcpus[vcpu];
+    uint32_t mp_state;
     BlobReader events;
     const uint8_t *value;
 
     blob_get_u32(reader);
-    v->mp_state = blob_get_u32(reader);
+    mp_state = blob_get_u32(reader);
     events = *reader;
     blob_get(reader, VCPU_HEAD - 2 * sizeof(uint32_t));
     value = blob_get(reader, load->image.size);
@@ -364,7 +369,8 @@ static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **er
     }
     v->used = true;
     return kvm_image_apply(&load->image, v->fd, vcpu, error) &&
-           load_events(load->kvm, vcpu, &events, error);
+           load_events(load->kvm, vcpu, &events, error) &&
+           kvm_vcpu_set_mp_state(load->kvm, vcpu, mp_state, "loaded", error);
 }
 
 static bool load_vcpus(Load *load, BlobReader *reader, GError **error)

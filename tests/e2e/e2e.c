@@ -151,6 +151,17 @@ static void it_can_be_plugged_again(void **state)
     assert_masks(*state, "0-3", "0", "0");
 }
 
+static void resize_ends_when_the_guest_has_followed(void **state)
+{
+    guest_skip_events(*state);
+    g_free(guest_command(*state, "resize 3"));
+    guest_wait_event(*state, "resize: done: enabled vCPUs: 3");
+    guest_wait_output(*state, "cat /sys/devices/system/cpu/online", "0-2");
+    g_free(guest_command(*state, "resize 1"));
+    guest_wait_event(*state, "resize: done: enabled vCPUs: 1");
+    assert_masks(*state, "0-3", "0", "0");
+}
+
 /* Without the agent the guest adds the vCPU, reports success, and leaves it offline. */
 static void a_plug_until_on_is_done_when_the_vcpu_runs(void **state)
 {
@@ -162,10 +173,10 @@ static void a_plug_until_on_is_done_when_the_vcpu_runs(void **state)
     g_free(guest_run(guest, NULL, "agent_stop"));
     guest_skip_events(guest);
     id = request(guest, "plug 1 until-on");
-    open = g_strdup_printf("plug request %u seen", id);
+    open = g_strdup_printf("%u: plug, seen", id);
     done = g_strdup_printf("vCPU 1: request %u done", id);
     guest_wait_event(guest, "vCPU 1: _OST 0x1, 0x0: device check: success");
-    assert_info(guest, 1, "enabled, off", open, "last _OST 0x1, 0x0", NULL);
+    assert_info(guest, 1, "enabled off", open, "0x1, 0x0", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >/sys/devices/system/cpu/cpu1/online"));
     guest_wait_event(guest, "vCPU 1: on");
     guest_wait_event(guest, done);
@@ -289,6 +300,7 @@ int main(void)
         cmocka_unit_test(an_unplugged_vcpu_is_ejected),
         cmocka_unit_test(its_thread_is_kept_for_the_next_plug),
         cmocka_unit_test(it_can_be_plugged_again),
+        cmocka_unit_test(resize_ends_when_the_guest_has_followed),
         cmocka_unit_test(a_plug_until_on_is_done_when_the_vcpu_runs),
         cmocka_unit_test(the_guest_logs_no_error),
     };

@@ -552,6 +552,9 @@ static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
     for (size_t i = 0; i < G_N_ELEMENTS(optional); i++)
         if (v->features >> optional[i].feature & 1)
             list->reg[list->n++] = optional[i].id;
+    for (uint64_t i = 0; i < list->n; i++)
+        if (list->reg[i] == fake.unlisted_reg)
+            list->reg[i--] = list->reg[--list->n];
     return 0;
 }
 
@@ -687,10 +690,12 @@ static int set_special(FakeVcpu *v, uint64_t id, const uint64_t *value)
     switch (id) {
     case REG_TIMER_CNT:
         fake.n_jumps++;
+        fake.jumped_at = fake.n_calls;
         fake.cntvct = *value;
         return 0;
     case REG_PTIMER_CNT:
         fake.n_jumps++;
+        fake.jumped_at = fake.n_calls;
         fake.cntpct = *value;
         return 0;
     case REG_MIDR:
@@ -724,7 +729,7 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
 
     if (!v->initialised)
         return -ENOEXEC;
-    if (reg->id == fake.hidden_reg)
+    if (reg->id == fake.hidden_reg || reg->id == fake.unlisted_reg)
         return -ENOENT;
     if (!own)
         return set ? set_special(v, reg->id, value) : get_special(v, reg->id, value);

@@ -111,6 +111,7 @@ typedef struct FakeKvm {
     uint64_t isar0, pmcr_n;           /* the same: ID_AA64ISAR0_EL1, PMCR_EL0.N */
     uint64_t cntvct, cntpct;          /* the same: what was written last */
     uint64_t hidden_reg;              /* a register that is listed, but answers ENOENT; 0: none */
+    uint64_t unlisted_reg;            /* a register that this KVM does not know yet; 0: none */
     /* Called before each ioctl, without the fake's lock: what happens then happens in the midst of
      * what the code under test is doing. NULL: nothing does. */
     void (*before)(unsigned long request, void *opaque);
@@ -123,7 +124,8 @@ typedef struct FakeKvm {
     int n_changes;   /* ioctls so far that changed the VM */
     int n_unmaps;    /* times the machine's stage-2 mappings were thrown away */
     int n_flushes;   /* times all of the guest's memory was cleaned */
-    int n_jumps;     /* times the guest's counter was set */
+    int n_jumps;     /* times one of the guest's counters was set … */
+    int jumped_at;   /* … and the last ioctl that did */
     int n_deadlocks; /* ioctls on a vCPU that another thread has in KVM_RUN: they would block */
 } FakeKvm;
 
