@@ -35,6 +35,7 @@ typedef struct Fixture {
     VcpuhpConfig config;
     VcpuhpKvmPsci psci;
     uint32_t features;
+    uint64_t warm_up_base;
     VcpuhpKvmConfig kvm;
     Vcpuhp *hp;
     uint64_t started, with_entry; /* bits: vcpu_start was called for these, and with an entry */
@@ -128,6 +129,7 @@ static void begin(Fixture *f)
     vcpuhp_kvm_config_init(&f->kvm, fake_kvm_begin(&f->host));
     f->kvm.psci = f->psci;
     f->kvm.features = f->features;
+    f->kvm.warm_up_base = f->warm_up_base;
     if (f->lend) {
         fake_vmm_create_vcpus(&f->vmm, &f->config, &f->kvm);
         fake_vmm_create_vgic(&f->config, &f->kvm);
@@ -446,6 +448,21 @@ static void what_the_targets_kvm_run_holds_is_not_carried_out(void **state)
     run = vcpuhp_kvm_enter(f->hp, ON);
     assert_int_equal(run->immediate_exit, 0);
     assert_int_equal(run->exit_reason, KVM_EXIT_UNKNOWN);
+}
+
+/* It isn't at its entry: an interrupt could divert it from the warm-up's code. */
+static void a_vcpu_that_goes_on_is_not_warmed_up(void **state)
+{
+    Fixture *f = *state;
+    int n_calls;
+
+    f->warm_up_base = 0x09020000;
+    begin_running(f);
+    move(f);
+    resume(f);
+    n_calls = fake.n_calls;
+    assert_non_null(vcpuhp_kvm_enter(f->hp, ON));
+    assert_int_equal(fake.n_calls, n_calls);
 }
 
 static void a_vcpu_without_a_thread_is_stopped(void **state)
@@ -1315,6 +1332,7 @@ int main(void)
         EITHER(a_vcpu_that_went_on_is_clean_when_it_is_turned_on_again),
         EITHER(a_vcpu_that_is_on_pending_starts_at_its_entry),
         EITHER(what_the_targets_kvm_run_holds_is_not_carried_out),
+        EITHER(a_vcpu_that_goes_on_is_not_warmed_up),
         EITHER(a_vcpu_without_a_thread_is_stopped),
         OWN(the_pmus_counters_are_enabled_as_they_were),
         OWN(the_counters_are_set_once_and_last),
