@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "stall.h"
 
@@ -211,6 +212,35 @@ void assert_bad_options(const char *options, ...)
         if (!strstr(errors, word))
             fail_msg("minivmm %s: \"%s\" does not contain \"%s\"", options, errors, word);
     va_end(words);
+}
+
+unsigned host_number(Guest *guest, const char *command)
+{
+    g_autofree char *shell =
+        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
+    g_autofree char *output = NULL;
+
+    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
+    return g_ascii_strtoull(output, NULL, 10);
+}
+
+char *initrd_with_inside(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *shell = NULL;
+    int fd = g_file_open_tmp("initrd-XXXXXX", &path, NULL), status;
+
+    assert_true(fd >= 0);
+    close(fd);
+    shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
+                            "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
+                            "printf \"Image\\ninitrd\\ninside\\n\" | cpio -o -H newc >>\"%s\"; "
+                            "rm -r $d'",
+                            g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
+                            g_getenv("GUEST_INSIDE"), path, path);
+    assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
+    assert_int_equal(status, 0);
+    return g_steal_pointer(&path);
 }
 
 int drop_guest(void **state)

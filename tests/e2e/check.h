@@ -44,6 +44,13 @@ void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
+/* A number that a shell command without single quotes prints in minivmm's directory of the host's
+ * /proc. */
+unsigned host_number(Guest *guest, const char *command);
+/* A file with the guest's initramfs, /Image and /initrd for a kexec, and /inside (GUEST_INSIDE). The
+ * caller unlinks it and frees its name. */
+char *initrd_with_inside(void);
+
 /* A tear-down: kill the guest, if it still runs. */
 int drop_guest(void **state);
 /* A group's tear-down: power the guest off. minivmm ends with status 0. */

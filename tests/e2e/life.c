@@ -231,17 +231,6 @@ static void bursts_are_carried_out_one_by_one(void **state)
     }
 }
 
-/* A number that a shell command prints in minivmm's directory of the host's /proc. */
-static unsigned count_lines(Guest *guest, const char *command)
-{
-    g_autofree char *shell =
-        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
-    g_autofree char *output = NULL;
-
-    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
-    return g_ascii_strtoull(output, NULL, 10);
-}
-
 static void many_rounds_leave_nothing_behind(void **state)
 {
     Guest *guest = *state;
@@ -254,9 +243,9 @@ static void many_rounds_leave_nothing_behind(void **state)
         plug(guest, 3);
         unplug(guest, 2);
         unplug(guest, 3);
-        now[0] = count_lines(guest, "ls fd | wc -l");
-        now[1] = count_lines(guest, "ls task | wc -l");
-        now[2] = count_lines(guest, "wc -l <maps");
+        now[0] = host_number(guest, "ls fd | wc -l");
+        now[1] = host_number(guest, "ls task | wc -l");
+        now[2] = host_number(guest, "wc -l <maps");
     }
     last_request += 31 * 4;
     assert_int_equal(after[0], before[0]);
@@ -391,29 +380,9 @@ static void a_quit_during_a_reboot_ends_minivmm(void **state)
 
 /* --- kexec: the guest restarts itself, without a reset of the machine --- */
 
-/* The guest's initramfs with /Image and /initrd for a kexec, and /inside. */
-static char *big_initrd(void)
-{
-    g_autofree char *path = NULL;
-    g_autofree char *shell = NULL;
-    int fd = g_file_open_tmp("initrd-XXXXXX", &path, NULL), status;
-
-    assert_true(fd >= 0);
-    close(fd);
-    shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
-                            "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
-                            "printf \"Image\\ninitrd\\ninside\\n\" | cpio -o -H newc >>\"%s\"; "
-                            "rm -r $d'",
-                            g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
-                            g_getenv("GUEST_INSIDE"), path, path);
-    assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
-    assert_int_equal(status, 0);
-    return g_steal_pointer(&path);
-}
-
 static Guest *boot_with_inside(const char *name, const char *options)
 {
-    g_autofree char *initrd = big_initrd();
+    g_autofree char *initrd = initrd_with_inside();
     g_autofree char *all = g_strdup_printf(
         "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\" --initrd %s %s", initrd, options);
     Guest *guest = guest_boot(name, all);

@@ -9,8 +9,6 @@
  */
 #include "check.h"
 
-#include <unistd.h>
-
 /* --- A filter of system calls --- */
 
 static int boot_filtered(void **state)
@@ -18,17 +16,6 @@ static int boot_filtered(void **state)
     *state = guest_boot("seccomp", "--seccomp --its --vcpus 4 --enabled 1 "
                                    "--append \"quiet vcpuhp.agent\"");
     return 0;
-}
-
-/* A number that a shell command prints in minivmm's directory of the host's /proc. */
-static unsigned host_number(Guest *guest, const char *command)
-{
-    g_autofree char *shell =
-        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
-    g_autofree char *output = NULL;
-
-    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
-    return g_ascii_strtoull(output, NULL, 10);
 }
 
 static void assert_all_threads_are_filtered(Guest *guest)
