@@ -10,20 +10,12 @@
 
 #include "../tests/e2e/guest.h"
 #include "samples.h"
+#include "steps.h"
 
 #define N_COUNTS 5           /* rounds of what is counted: they should all be alike */
 #define N_TIMES  SAMPLES_MAX /* of what is timed */
 
 #define TRACING "/sys/kernel/tracing"
-
-void guest_fail(Guest *guest, const char *message)
-{
-    g_autofree char *tail = guest ? guest_console_tail(guest, 15) : NULL;
-
-    fprintf(stderr, "%s\nguest: %s\n", tail ? tail : "", message);
-    guest_free(guest);
-    exit(EXIT_FAILURE);
-}
 
 /* --- Counts --- */
 
@@ -71,45 +63,6 @@ static gint64 count_in_proc(Guest *guest, const char *file, const char *text)
 
 /* --- Steps --- */
 
-static gint64 wait_vcpu(Guest *guest, guint vcpu, const char *event)
-{
-    g_autofree char *text = g_strdup_printf("vCPU %u: %s", vcpu, event);
-
-    return guest_wait_event(guest, text);
-}
-
-static void wait_online(Guest *guest, guint vcpu)
-{
-    g_autofree char *command = g_strdup_printf("cat /sys/devices/system/cpu/cpu%u/online", vcpu);
-
-    guest_wait_output(guest, command, "1");
-}
-
-#define OST_EJECTED "_OST 0x3, 0x0"
-/* Seconds for what the last step has left to do, before the next one is timed. */
-#define PAUSE 0.3
-
-/* Until it is online; returns how long that took, in µs. */
-static gint64 plug(Guest *guest, guint vcpu)
-{
-    gint64 begin, end;
-
-    g_usleep(PAUSE * G_USEC_PER_SEC);
-    guest_skip_events(guest);
-    begin = g_get_monotonic_time();
-    g_free(guest_command(guest, "plug %u", vcpu));
-    end = wait_vcpu(guest, vcpu, "on");
-    wait_online(guest, vcpu);
-    return end - begin;
-}
-
-static void unplug(Guest *guest, guint vcpu)
-{
-    guest_skip_events(guest);
-    g_free(guest_command(guest, "unplug %u", vcpu));
-    wait_vcpu(guest, vcpu, OST_EJECTED);
-}
-
 /* What brings a CPU that is enabled and offline online. */
 static const char by_shell[] = "echo 1 >/sys/devices/system/cpu/cpu%u/online";
 /* The agent does it, as after a plug: it hears the same event. */
@@ -125,11 +78,11 @@ static gint64 set_online(Guest *guest, guint vcpu, const char *how)
     g_free(guest_run(guest, NULL,
                      "echo 0 >/sys/devices/system/cpu/cpu%u/online; "
                      "(sleep %g; echo '[[now]]'; echo >" TRACING "/trace_marker; %s) &",
-                     vcpu, PAUSE, command));
+                     vcpu, STEP_PAUSE, command));
     guest_skip_events(guest);
     begin = guest_wait_console(guest, "[[now]]");
-    end = wait_vcpu(guest, vcpu, "on");
-    wait_online(guest, vcpu);
+    end = step_wait_vcpu(guest, vcpu, "on");
+    step_wait_online(guest, vcpu);
     return end - begin;
 }
 
@@ -145,12 +98,12 @@ static void count_single(Guest *guest, const char *add_key, const char *remove_k
 
         guest_skip_events(guest);
         g_free(guest_command(guest, "plug %u", vcpu));
-        wait_vcpu(guest, vcpu, "_OST");
+        step_wait_vcpu(guest, vcpu, "_OST");
         samples_add(&adds, count_accesses(guest) - before);
-        wait_online(guest, vcpu);
+        step_wait_online(guest, vcpu);
 
         before = count_accesses(guest);
-        unplug(guest, vcpu);
+        step_unplug(guest, vcpu);
         samples_add(&removes, count_accesses(guest) - before);
     }
     samples_print(&adds);
@@ -177,7 +130,7 @@ static void count_burst(Guest *guest)
         guest_skip_events(guest);
         g_free(guest_command(guest, "unplug 1-63"));
         for (guint k = 0; k < 63; k++)
-            guest_wait_event(guest, OST_EJECTED);
+            guest_wait_event(guest, STEP_OST_EJECTED);
         samples_add(&removes, (count_accesses(guest) - before) / 63.0);
     }
     samples_print(&adds);
@@ -283,12 +236,12 @@ static void time_plug(Guest *guest)
         double plugged, agent, shell;
         GuestPart plugged_part, agent_part;
 
-        plugged = plug(guest, vcpu);
+        plugged = step_plug(guest, vcpu);
         plugged_part = traced(guest);
         agent = set_online(guest, vcpu, by_agent);
         agent_part = traced(guest);
         shell = set_online(guest, vcpu, by_shell);
-        unplug(guest, vcpu);
+        step_unplug(guest, vcpu);
         traced(guest);
         samples_add(&ratio, plugged / agent);
         samples_add(&shell_ratio, plugged / shell);
@@ -316,11 +269,11 @@ static void time_scaling(const char *key, Guest *small, Guest *large)
 
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 1 + i % 3;
-        double in_small = plug(small, vcpu);
-        double in_large = plug(large, vcpu);
+        double in_small = step_plug(small, vcpu);
+        double in_large = step_plug(large, vcpu);
 
-        unplug(small, vcpu);
-        unplug(large, vcpu);
+        step_unplug(small, vcpu);
+        step_unplug(large, vcpu);
         samples_add(&ratio, in_large / in_small);
     }
     samples_print(&ratio);
@@ -332,11 +285,11 @@ static void time_replug(Guest *guest)
 
     for (guint i = 0; i < N_TIMES; i++) {
         guint vcpu = 4 + i;
-        double first = plug(guest, vcpu), second;
+        double first = step_plug(guest, vcpu), second;
 
-        unplug(guest, vcpu);
-        second = plug(guest, vcpu);
-        unplug(guest, vcpu);
+        step_unplug(guest, vcpu);
+        second = step_plug(guest, vcpu);
+        step_unplug(guest, vcpu);
         samples_add(&ratio, second / first);
     }
     samples_print(&ratio);

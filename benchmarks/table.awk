@@ -9,6 +9,12 @@ function goal(key, limit, peer, what) {
     texts[key] = what
 }
 
+# A goal that some hosts have no figure for.
+function host_goal(key, limit, what) {
+    goal(key, limit, "", what)
+    optional[key] = 1
+}
+
 # What helps to understand a key, and has no goal.
 function besides(key, what) {
     others[++n_others] = key
@@ -50,9 +56,32 @@ BEGIN {
     goal("plug.scaling", 1.1, "1.26", "plug to online, N = 64 / N = 4")
     goal("plug.scaling.n512", 1.1, "", "the same, N = 512 / N = 4")
     goal("replug.ratio", 1.1, "", "second plug to online / first")
+    host_goal("power_on.ioctls.fwb", 8, "of a vCPU that was never on")
+    host_goal("power_on.ioctls.no_fwb", 8, "")
+    host_goal("replug.ioctls.fwb", 8, "of one that was")
+    host_goal("replug.ioctls.no_fwb", 300, "")
+    goal("reset.ioctls.on", 40, "", "machine reset, per vCPU that has been on")
+    goal("reset.ioctls.off", 1, "", "the same, per other vCPU")
+    host_goal("warm_plug.flushes", 0, "cleanings of all memory per first plug, with warm-up")
+    host_goal("warm_plug.ratio", 1.2, "its time, 256 MiB touched / 16 MiB touched")
 
     besides("mmio.instructions.cycle", "all six accesses of a plug and an unplug")
     besides("hypercalls.boot.share", "the refused call in the guest kernel's try of a CPU, N = 64")
+    besides("reset.ioctls.n512", "machine reset, 512 vCPUs of which 4 have been on")
+    besides("power_on.ioctls.warm_up", "as power_on.ioctls.no_fwb, with warm-up")
+    besides("cold_plug.flushes", "as warm_plug.flushes, without warm-up")
+    besides("cold_plug.ratio", "as warm_plug.ratio, without warm-up")
+    besides("cold_plug.us.16", "time in KVM's cleaning, 16 MiB touched, without warm-up, µs")
+    besides("cold_plug.us.256", "the same, 256 MiB touched")
+    besides("warm_plug.us.256", "the same with warm-up, 256 MiB touched")
+    besides("unplug.ratio", "unplug to ejected / the CPU offline alone")
+    besides("unplug.ratio.guest", "as unplug.ratio, but the guest's part only, without its accesses")
+    besides("unplug.ms", "unplug to ejected, ms")
+    besides("unplug.guest_share", "the guest's part of it, without its accesses")
+    besides("unplug.exit_share", "the part of its accesses")
+    besides("unplug.vmm_share", "the part before the guest's first notice and after _EJ0")
+    besides("unplug.rcu_waits", "grace periods that the guest's part waits for: unplug")
+    besides("offline.rcu_waits", "the same: offline alone")
     besides("plug.ratio", "plug to online / online alone, by the same agent")
     besides("plug.ratio.shell", "as plug.ratio, but the shell's echo instead of the agent")
     besides("plug.ratio.guest", "as plug.ratio, but the guest's part only, without its accesses")
@@ -61,6 +90,9 @@ BEGIN {
     besides("online.rcu_waits", "the same: online alone")
     besides("plug.lock_retries", "sleeps of the agent while the hotplug lock is taken: plug")
     besides("online.lock_retries", "the same: online alone")
+    besides("move.ratio.n4", "down-time of a migration / time for the memory that is copied last")
+    besides("move.ratio.n64", "")
+    besides("move.ratio.n512", "")
 }
 
 {
@@ -77,6 +109,9 @@ END {
     print "|---|--:|---|--:|---|---|---|"
     for (i = 1; i <= n_keys; i++) {
         key = keys[i]
+        if (!(key in median) && key in optional)
+            continue
+        n_goals++
         if (!(key in median)) {
             print "no result: " key > "/dev/stderr"
             missing = 1
@@ -88,12 +123,12 @@ END {
         value = "\"median\": " number(median[key])
         if (key in least)
             value = value sprintf(", \"min\": %s, \"max\": %s", number(least[key]), number(most[key]))
-        object = object sprintf("%s\n  \"%s\": {%s}", i > 1 ? "," : "", key, value)
+        object = object sprintf("%s\n  \"%s\": {%s}", object ? "," : "", key, value)
     }
     for (i = 1; i <= n_others; i++)
         if (others[i] in median)
             row(others[i], "", "")
-    printf "%d of %d goals met\n", n_met, n_keys
+    printf "%d of %d goals met\n", n_met, n_goals
     printf "{%s\n}\n", object > json
     exit missing
 }

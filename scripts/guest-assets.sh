@@ -28,26 +28,6 @@ set -eu -o pipefail
 APT=$CACHE/apt
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# apt itself reads the machine's sources, so every format it knows is understood. A mirror of
-# Debian proper is one that serves a plain Debian suite; security and third parties don't.
-machine_sources() {
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        grep -E ' (bookworm|trixie|forky|sid|stable|testing|unstable) main$' || true
-}
-
-pick_mirror() {
-    local uri suite
-    read -r uri suite _ < <(machine_sources) || true
-    MIRROR=${DEBIAN_MIRROR:-${uri:-}}
-    SUITE=${DEBIAN_SUITE:-${suite:-}}
-    case $SUITE in
-    stable | testing | unstable) SUITE=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}") ;;
-    esac
-    [ -n "$MIRROR" ] && [ -n "$SUITE" ] ||
-        die "found no Debian mirror in this machine's apt sources;" \
-            "set DEBIAN_MIRROR (a URL) and DEBIAN_SUITE (such as trixie)"
-}
-
 # The compiler's libc and the sysroot's must fit, so libraries come from the machine's suite.
 # Kernels may come from anywhere.
 private_apt() {

@@ -133,3 +133,23 @@ setup() {
         apt-get install -y --no-install-recommends $missing ||
         die "could not install (no network, or a broken apt set-up?): $missing"
 }
+
+# apt itself reads the machine's sources, so every format it knows is understood. A mirror of
+# Debian proper is one that serves a plain Debian suite; security and third parties don't.
+machine_sources() {
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+        grep -E ' (bookworm|trixie|forky|sid|stable|testing|unstable) main$' || true
+}
+
+pick_mirror() {
+    local uri suite
+    read -r uri suite _ < <(machine_sources) || true
+    MIRROR=${DEBIAN_MIRROR:-${uri:-}}
+    SUITE=${DEBIAN_SUITE:-${suite:-}}
+    case $SUITE in
+    stable | testing | unstable) SUITE=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}") ;;
+    esac
+    [ -n "$MIRROR" ] && [ -n "$SUITE" ] ||
+        die "found no Debian mirror in this machine's apt sources;" \
+            "set DEBIAN_MIRROR (a URL) and DEBIAN_SUITE (such as trixie)"
+}

@@ -10,7 +10,8 @@
 
 typedef struct Backend {
     /* Make a vCPU that is off ready to run from entry, and get a thread for it. If it fails,
-     * vcpu_off follows. */
+     * vcpu_off follows. entry NULL: vcpuhp_load() has made it ON, and it goes on from the state
+     * that it was loaded with. */
     bool (*vcpu_start)(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
     /* The vCPU's thread will not run it any more. asked: it was asked to park, whatever the guest
      * was doing; otherwise the guest turned it off, or it never entered. */
@@ -23,6 +24,9 @@ typedef struct Backend {
     void (*irq_set)(void *data, bool level);
     /* All vCPUs are off: give vCPUs and interrupt controller the state that they had at boot. */
     bool (*reset)(void *data, GError **error);
+    /* vcpuhp_resume() is about to start vCPUs. Errors: ORDER if the backend has a state of its own,
+     * and it was not loaded. */
+    bool (*resume)(void *data, GError **error);
     void (*free)(void *data);
 } Backend;
 

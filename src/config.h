@@ -6,7 +6,7 @@
 #ifndef VCPUHP_SRC_CONFIG_H
 #define VCPUHP_SRC_CONFIG_H
 
-#include <vcpuhp/vcpuhp.h>
+#include "blob.h"
 
 /* The affinity fields of MPIDR_EL1 (Arm ARM, D19.2.103): Aff3 and Aff2 … Aff0. */
 #define MPIDR_AFFINITY 0xff00ffffffULL
@@ -56,5 +56,14 @@ bool config_check_region(const Config *config, uint64_t base, uint64_t size, con
 
 /* The vCPU with these affinity fields, or -1. Its time does not depend on n_vcpus. */
 int config_vcpu_by_mpidr(const Config *config, uint64_t affinity);
+
+/* --- State: config_state.c --- */
+
+#define CONFIG_SECTION "CONF"
+
+/* What is hardware to the guest. */
+void config_save(const Config *config, BlobWriter *writer);
+/* Whether it is the same. Errors: STATE, which names the field and both values. */
+bool config_check(const Config *config, BlobSection *section, GError **error);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <vcpuhp/psci.h>
+#include <vcpuhp/state.h>
 
 #include "error.h"
 #include "psci/psci.h"
@@ -88,14 +89,17 @@ static void turn_off(Vcpuhp *hp, uint32_t vcpu, bool asked)
     leave(hp, &fx);
 }
 
+/* from NULL: the vCPU is adopted as on. */
 static bool start(Vcpuhp *hp, uint32_t vcpu, const Entry *from, GError **error)
 {
-    const VcpuhpEntry entry = {.size = sizeof(entry),
-                               .address = from->address,
-                               .context = from->context,
-                               .big_endian = from->big_endian};
+    VcpuhpEntry entry = {.size = sizeof(entry)};
 
-    if (hp->backend->vcpu_start(hp->backend_data, vcpu, &entry, error))
+    if (from) {
+        entry.address = from->address;
+        entry.context = from->context;
+        entry.big_endian = from->big_endian;
+    }
+    if (hp->backend->vcpu_start(hp->backend_data, vcpu, from ? &entry : NULL, error))
         return true;
     turn_off(hp, vcpu, false);
     return false;
@@ -108,10 +112,13 @@ static G_GNUC_NO_INLINE bool carry_out(Vcpuhp *hp, const Effects *fx, GError **e
 {
     const Backend *backend = hp->backend;
     void *data = hp->backend_data;
+    bool adopted = false;
     Entry entry = {0};
 
-    if (fx->start >= 0)
+    if (fx->start >= 0) {
         entry = hp->slots.table[fx->start].entry;
+        adopted = hp->slots.table[fx->start].adopted;
+    }
     if (fx->timer)
         set_timer(hp);
     if (fx->irq || hp->line.failed)
@@ -124,7 +131,7 @@ static G_GNUC_NO_INLINE bool carry_out(Vcpuhp *hp, const Effects *fx, GError **e
         report(hp, &fx->events[i]);
     if (fx->off >= 0)
         turn_off(hp, fx->off, fx->off_asked);
-    return fx->start < 0 || start(hp, fx->start, &entry, error);
+    return fx->start < 0 || start(hp, fx->start, adopted ? NULL : &entry, error);
 }
 
 /* Drop the lock and carry out the effects. Returns false, with error set, if a vCPU could not be
@@ -439,25 +446,72 @@ static bool power_on(Vcpuhp *hp, const VcpuhpEntry *from, GError **error)
                       from->address);
     case ON_STOPPED:
         return refuse(error, VCPUHP_ERROR_ORDER,
-                      "vcpuhp_start: the machine was stopped, and not reset since");
+                      "vcpuhp_start: the machine was stopped and not reset since, or loaded and "
+                      "not resumed");
     default:
         return refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_start: vCPU 0 already runs");
     }
 }
 
+static bool has_line(const Backend *backend, const char *what, GError **error)
+{
+    if (backend->irq_set || backend->irq_set_locked)
+        return true;
+    return refuse(error, VCPUHP_ERROR_ORDER,
+                  "%s: vcpuhp_kvm_setup() was not called, and irq_set is NULL", what);
+}
+
 bool vcpuhp_start(Vcpuhp *hp, const VcpuhpEntry *caller, GError **error)
 {
     VcpuhpEntry entry = {0};
-    const Backend *backend;
 
     if (!sized_copy_in(&entry, sizeof(entry), caller, SIZED_FIRST(VcpuhpEntry, big_endian),
                        "VcpuhpEntry", error))
         return false;
-    backend = g_atomic_pointer_get(&hp->backend);
-    if (!backend->irq_set && !backend->irq_set_locked)
-        return refuse(error, VCPUHP_ERROR_ORDER,
-                      "vcpuhp_start: vcpuhp_kvm_setup() was not called, and irq_set is NULL");
-    return power_on(hp, &entry, error);
+    return has_line(g_atomic_pointer_get(&hp->backend), "vcpuhp_start", error) &&
+           power_on(hp, &entry, error);
+}
+
+/* What the loaded machine was doing goes on: time, the line, and what was asked to park. */
+static bool resume_machine(Vcpuhp *hp, GError **error)
+{
+    bool resumed;
+    Effects fx;
+
+    enter(hp, &fx);
+    resumed = slots_resume(&hp->slots, g_get_monotonic_time(), &fx, error);
+    if (resumed)
+        g_atomic_int_set(&hp->line.unknown, 1);
+    leave(hp, &fx);
+    return resumed;
+}
+
+static bool resume_vcpu(Vcpuhp *hp, uint32_t vcpu, GError **error)
+{
+    Effects fx;
+
+    enter(hp, &fx);
+    slots_resume_vcpu(&hp->slots, vcpu, &fx);
+    return leave_or_fail(hp, &fx, error);
+}
+
+bool vcpuhp_resume(Vcpuhp *hp, GError **error)
+{
+    const Backend *backend = g_atomic_pointer_get(&hp->backend);
+    bool done = true;
+
+    if (!has_line(backend, "vcpuhp_resume", error) || !backend->resume(hp->backend_data, error) ||
+        !resume_machine(hp, error))
+        return false;
+    for (uint32_t i = 0; i < hp->config.n_vcpus; i++) {
+        if (resume_vcpu(hp, i, done ? error : NULL))
+            continue;
+        /* The others are turned off, here or by their threads. */
+        if (done)
+            vcpuhp_stop(hp);
+        done = false;
+    }
+    return done;
 }
 
 void vcpuhp_stop(Vcpuhp *hp)

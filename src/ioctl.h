@@ -33,6 +33,7 @@ bool ioctl_has_attr(int fd, uint32_t group, uint64_t attr);
 #define KVM_REG_X(n)             (KVM_CORE_REG(regs.regs[0]) + 2 * (n))
 #define KVM_REG_PC               KVM_CORE_REG(regs.pc)
 #define KVM_REG_MPIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 5)
+#define KVM_REG_CLIDR_EL1        ARM64_SYS_REG(3, 1, 0, 0, 1)
 #define KVM_REG_ID_AA64MMFR2_EL1 ARM64_SYS_REG(3, 0, 0, 7, 2)
 #define KVM_REG_SCTLR_EL1        ARM64_SYS_REG(3, 0, 1, 0, 0)
 #define KVM_REG_TTBR0_EL1        ARM64_SYS_REG(3, 0, 2, 0, 0)
@@ -41,6 +42,8 @@ bool ioctl_has_attr(int fd, uint32_t group, uint64_t attr);
 #define KVM_REG_MAIR_EL1         ARM64_SYS_REG(3, 0, 10, 2, 0)
 #define KVM_REG_CONTEXTIDR_EL1   ARM64_SYS_REG(3, 0, 13, 0, 1)
 #define KVM_REG_PMCR_EL0         ARM64_SYS_REG(3, 3, 9, 12, 0)
+/* PMCR_EL0: the number of event counters. */
+#define PMCR_N (0x1fULL << 11)
 /* ID_AA64MMFR2_EL1: FEAT_S2FWB, if not 0. */
 #define ID_AA64MMFR2_FWB (0xfULL << 40)
 /* SCTLR_EL1: MMU, data cache, instruction cache; data accesses at EL1 are big-endian. */

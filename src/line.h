@@ -16,6 +16,7 @@ typedef struct Line {
     bool failed;    /* line_set_locked() could not set it; guarded by the lock */
     bool delivered; /* as line_deliver() last set it; its own */
     gint changes;   /* changes that line_deliver() has not delivered yet */
+    gint unknown;   /* the interrupt controller's level may be another one: set it in any case */
 } Line;
 
 /*

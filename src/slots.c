@@ -130,7 +130,7 @@ static uint32_t new_id(Slots *slots)
 }
 
 /* How many events of this kind OSPM has taken and not answered. */
-static uint32_t *taken(Slot *slot, VcpuhpRequestKind kind)
+static uint16_t *taken(Slot *slot, VcpuhpRequestKind kind)
 {
     return kind == VCPUHP_REQUEST_PLUG ? &slot->inserts_taken : &slot->removes_taken;
 }
@@ -149,6 +149,7 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
     slot->request = new_id(slots);
     slot->request_kind = kind;
     slot->stale = *taken(slot, kind);
+    slot->until_on = false;
     slot->was_enabled = kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED;
     slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
@@ -237,7 +238,7 @@ static void undo_request(Slots *slots, uint32_t vcpu, VcpuhpOutcome outcome, Eff
 
 /* The guest must not see an insert before it has finished the eject of the same vCPU: Linux would
  * answer it with success and lose it. Another Eject Request that it has taken is an eject to come. */
-static bool eject_is_over(const Slot *slot)
+bool slots_eject_is_over(const Slot *slot)
 {
     bool to_come = slot->eject_until && slot->removes_taken;
 
@@ -248,7 +249,7 @@ static void release_held(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    if (!eject_is_over(slot))
+    if (!slots_eject_is_over(slot))
         return;
     slot->eject_until = 0;
     if (slot->request_kind == VCPUHP_REQUEST_PLUG && slot->request_state == VCPUHP_REQUEST_HELD)
@@ -522,6 +523,8 @@ bool slots_expire(Slots *slots, int64_t now, Effects *fx)
 {
     slots->wake = 0;
     fx->timer = true;
+    if (slots->loaded_at)
+        return true;
     for (uint32_t i = 0; i < slots->config->n_vcpus; i++) {
         Slot *slot = &slots->table[i];
 
@@ -630,12 +633,19 @@ static void take(Slots *slots, uint32_t vcpu, uint8_t bit, VcpuhpRequestKind kin
     }
 }
 
-/* OSPM owes an answer for each event that it takes. */
+/* OSPM owes an answer for each event that it takes. No OSPM leaves as many unanswered as a count
+ * holds. */
+static void count_taken(uint16_t *count)
+{
+    *count += *count < UINT16_MAX;
+}
+
 void slots_take_insert(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    slot->inserts_taken += !!(slot->status & SLOT_INSERT);
+    if (slot->status & SLOT_INSERT)
+        count_taken(&slot->inserts_taken);
     take(slots, vcpu, SLOT_INSERT, VCPUHP_REQUEST_PLUG, now, fx);
 }
 
@@ -643,7 +653,8 @@ void slots_take_remove(Slots *slots, uint32_t vcpu, int64_t now, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
 
-    slot->removes_taken += !!(slot->status & SLOT_REMOVE);
+    if (slot->status & SLOT_REMOVE)
+        count_taken(&slot->removes_taken);
     take(slots, vcpu, SLOT_REMOVE, VCPUHP_REQUEST_UNPLUG, now, fx);
 }
 
@@ -869,7 +880,7 @@ OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx)
         return ON_ALREADY;
     if (slot->power == VCPUHP_POWER_ON_PENDING)
         return ON_PENDING;
-    if (!slots_can_start(slots))
+    if (!slots_can_start(slots) || slots->loaded_at)
         return ON_STOPPED;
     if (entry->address % 4)
         return ON_BAD_ADDRESS;
@@ -882,16 +893,29 @@ OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx)
     return ON_GRANTED;
 }
 
+/* Between _EJ0 and CPU_OFF, a vCPU that is on still runs. One that has not begun yet does not. */
+bool slots_must_run(const Slot *slot)
+{
+    if (slot->park)
+        return false;
+    return slot->power == VCPUHP_POWER_ON || slot->status & SLOT_ENABLED;
+}
+
 bool slots_enter(Slots *slots, uint32_t vcpu, Effects *fx)
 {
     Slot *slot = &slots->table[vcpu];
+    bool adopted = slot->adopted;
 
-    if (slot->power != VCPUHP_POWER_ON_PENDING)
+    if (slot->power != VCPUHP_POWER_ON_PENDING && !adopted)
         return false;
-    if (slot->park || !(slot->status & SLOT_ENABLED)) {
+    slot->adopted = false;
+    if (!slots_must_run(slot)) {
         fx->off = (int)vcpu;
+        fx->off_asked = adopted;
         return false;
     }
+    if (adopted)
+        return true;
     slot->power = VCPUHP_POWER_ON;
     add_event(slots, fx, VCPUHP_EVENT_ON, vcpu);
     /* A vCPU that runs was added, whatever _OST says. */
@@ -917,7 +941,7 @@ void slots_off(Slots *slots, uint32_t vcpu, Effects *fx)
     if (slot->power == VCPUHP_POWER_ON)
         add_event(slots, fx, VCPUHP_EVENT_OFF, vcpu);
     slot->power = VCPUHP_POWER_OFF;
-    slot->park = false;
+    slot->park = slot->to_resume = slot->adopted = false;
     slots->n_running--;
     if (slot->leaving)
         gone(slots, vcpu, fx);

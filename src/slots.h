@@ -66,7 +66,7 @@ typedef struct Slot {
     uint32_t request;    /* id */
     /* Events that OSPM has taken and not answered by _OST yet, and how many of them, of the open
      * request's kind, were taken before the request was made: these are answered first. */
-    uint32_t inserts_taken, removes_taken, stale;
+    uint16_t inserts_taken, removes_taken, stale;
     uint32_t ost_source, ost_status;
     uint32_t denied; /* CPU_ONs answered DENIED */
     uint8_t status;  /* SLOT_ENABLED … */
@@ -74,11 +74,13 @@ typedef struct Slot {
     uint8_t request_kind, request_state;
     bool until_on;    /* a plug that only the running vCPU completes */
     bool was_enabled; /* a plug of a vCPU that was enabled before: there is nothing to undo */
-    bool observed; /* the guest may know of the raised request, which cannot be undone any more */
-    bool unclosed; /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
-    bool leaving;  /* disabled, but not yet off */
-    bool forced;   /* leaving without the guest's consent */
-    bool park;     /* its thread is asked to park */
+    bool observed;  /* the guest may know of the raised request, which cannot be undone any more */
+    bool unclosed;  /* _EJ0 came, the _OST that closes the eject did not: no insert until then */
+    bool leaving;   /* disabled, but not yet off */
+    bool forced;    /* leaving without the guest's consent */
+    bool park;      /* its thread is asked to park */
+    bool to_resume; /* loaded as ON or ON_PENDING; slots_resume_vcpu() is to come */
+    bool adopted;   /* loaded as ON; its thread has not entered */
 } Slot;
 
 /* Stops, resets and the start between them (slots_stop()). */
@@ -99,15 +101,23 @@ typedef struct Slots {
     uint32_t n_raised;  /* insert and remove bits set: the interrupt is high unless 0 */
     uint32_t n_running; /* slots that are not POWER_OFF */
     Stops stops;
-    bool ending; /* slots_end_requests() was called: no more requests */
+    int64_t loaded_at; /* time stands still since a load, until slots_resume(); 0: it runs */
+    bool ending;       /* slots_end_requests() was called: no more requests */
     /* By slot number, one bit each; the same as in Slot.status. */
     uint64_t enabled[SLOT_WORDS], insert[SLOT_WORDS], remove[SLOT_WORDS], fw_remove[SLOT_WORDS];
-    /* Includes every slot with an open request, an unclosed eject or an event that OSPM has taken
-     * and not answered: a new OSPM has nothing to do with the others. */
+    /* Includes every slot that is in use, and others. */
     uint64_t in_use[SLOT_WORDS];
     uint64_t errors; /* guest errors so far */
     Slot *table;     /* n_vcpus */
 } Slots;
+
+/* An open request, an unclosed eject, or an event that OSPM has taken and not answered: with the
+ * others a new OSPM has nothing to do. */
+static inline bool slot_in_use(const Slot *slot)
+{
+    return slot->request_kind != VCPUHP_REQUEST_NONE || slot->unclosed || slot->inserts_taken ||
+           slot->removes_taken;
+}
 
 void slots_init(Slots *slots, const Config *config);
 void slots_clear(Slots *slots);
@@ -163,7 +173,7 @@ typedef enum {
     ON_ALREADY,
     ON_PENDING,
     ON_BAD_ADDRESS,
-    ON_STOPPED, /* the machine is stopped or being reset */
+    ON_STOPPED, /* the machine is stopped or being reset, or was loaded and not resumed */
 } OnResult;
 
 /* CPU_ON: policy is checked before state, and state before the entry address (DEN0022F, 5.6). */
@@ -185,5 +195,27 @@ bool slots_reset_begin(Slots *slots, GError **error);
 /* done: the backend has succeeded, and what the guest had seen but not carried out is raised again.
  */
 void slots_reset_end(Slots *slots, bool done, Effects *fx);
+
+/* Whether nothing of an eject is to come that an insert has to wait for. */
+bool slots_eject_is_over(const Slot *slot);
+/* Whether a vCPU that is not off was not called off. */
+bool slots_must_run(const Slot *slot);
+
+/* --- State: slots_state.c --- */
+
+#define SLOTS_SECTION_MACHINE "MACH"
+#define SLOTS_SECTION_VCPUS   "VCPU"
+
+/* Errors: ORDER if the machine is stopped or being reset. */
+bool slots_save(const Slots *slots, BlobWriter *writer, int64_t now, GError **error);
+/* Whether nothing has run, and nothing was asked for or loaded. */
+bool slots_is_fresh(const Slots *slots);
+/* Replace everything, if all of it is right, of slots that are fresh. Errors: STATE. */
+bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t now,
+                GError **error);
+/* Let time run. slots_resume_vcpu() for every vCPU follows. Errors: ORDER. */
+bool slots_resume(Slots *slots, int64_t now, Effects *fx, GError **error);
+/* Start a vCPU that was loaded as ON or ON_PENDING, or turn it off if it was called off. */
+void slots_resume_vcpu(Slots *slots, uint32_t vcpu, Effects *fx);
 
 #endif

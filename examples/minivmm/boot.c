@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <vcpuhp/fdt.h>
 
+#include "ram.h"
+
 typedef struct Range {
     uint64_t start, end;
 } Range;
@@ -240,6 +242,7 @@ bool boot_load(Machine *m, VcpuhpEntry *ret_entry, GError **error)
     if (!load_kernel(m, &kernel, error) || !load_initrd(m, kernel.end, &initrd, error) ||
         !(m->fdt ? describe_by_fdt(m, initrd, error) : describe_by_acpi(m, initrd, error)))
         return false;
+    ram_written(m);
     *ret_entry =
         (VcpuhpEntry){.size = sizeof(VcpuhpEntry), .address = kernel.start, .context = FDT_BASE};
     return true;

@@ -32,29 +32,57 @@ struct Console {
 
 /* --- Sockets --- */
 
+static bool fill_address(const char *what, const char *path, struct sockaddr_un *address,
+                         GError **error)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) < sizeof(address->sun_path)) {
+        strcpy(address->sun_path, path);
+        return true;
+    }
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                "%s: \"%s\" has %" G_GSIZE_FORMAT
+                " bytes, a socket's path at most %" G_GSIZE_FORMAT,
+                what, path, strlen(path), sizeof(address->sun_path) - 1);
+    return false;
+}
+
+/* Returns -1. */
+static int socket_fail(int fd, const char *what, const char *path, GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s: %s", what, path,
+                g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 int socket_listen(const char *option, const char *path, GError **error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
     int fd;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "%s: \"%s\" has %" G_GSIZE_FORMAT
-                    " bytes, a socket's path at most %" G_GSIZE_FORMAT,
-                    option, path, strlen(path), sizeof(address.sun_path) - 1);
+    if (!fill_address(option, path, &address, error))
         return -1;
-    }
-    strcpy(address.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     unlink(path);
     if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
         listen(fd, 8) == 0)
         return fd;
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s: %s", option, path,
-                g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    return socket_fail(fd, option, path, error);
+}
+
+int socket_connect(const char *path, GError **error)
+{
+    struct sockaddr_un address;
+    int fd;
+
+    if (!fill_address("connect", path, &address, error))
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    return socket_fail(fd, "connect", path, error);
 }
 
 int socket_accept(int listener)

@@ -21,6 +21,8 @@ void console_wake(Console *console);
 
 /* Listen on a Unix socket. option is what an error message names. Returns the socket or -1. */
 int socket_listen(const char *option, const char *path, GError **error);
+/* Connect to one. Returns the socket, whose functions wait, or -1. */
+int socket_connect(const char *path, GError **error);
 /* Returns the next client or -1. */
 int socket_accept(int listener);
 

@@ -12,6 +12,16 @@
  *     seccomp.c  --seccomp: the system calls that threads may make
  *     console.c  the host's end of the serial port
  *     monitor.c  commands and events
+ *
+ * Save, restore and live migration (state.h, docs/migration.md):
+ *
+ *     description.c  what source and target must agree on
+ *     stream.c       records in a file or on a socket
+ *     ram.c          RAM, and the log of pages that the guest writes
+ *     state.c        the state besides RAM, in its order
+ *     file.c         save and --restore
+ *     migrate.c      the source of a live migration
+ *     incoming.c     --incoming, its target
  */
 #ifndef MINIVMM_MACHINE_H
 #define MINIVMM_MACHINE_H
@@ -54,6 +64,7 @@ enum {
 
 typedef struct Uart Uart;
 typedef struct Console Console;
+typedef struct Migration Migration;
 typedef struct Monitor Monitor;
 typedef struct Own Own;
 typedef struct VcpuThread VcpuThread;
@@ -64,29 +75,39 @@ typedef struct Machine {
 
     VcpuhpConfig config;
     const char *cmdline;
-    bool fdt; /* boot by device tree, without ACPI */
+    bool fdt;          /* boot by device tree, without ACPI */
+    char *description; /* what source and target of a move must agree on */
     GMappedFile *kernel, *initrd;
 
     int kvm_fd, vm_fd;
     uint8_t *ram;
     uint64_t ram_size;
+    gint ram_written; /* a flag; atomic: minivmm itself has written RAM */
     bool seccomp;
     Own *own; /* NULL: the library creates vCPUs and vGIC */
     Vcpuhp *hp;
     guint after_stop; /* AFTER_STOP_…; atomic */
 
-    GMutex threads_lock;
+    GMutex threads_lock; /* protects what follows */
     VcpuThread *threads; /* config.n_vcpus */
+    uint32_t n_active;   /* threads that do not wait */
+    GCond none_active;   /* n_active is 0 */
+    gint paused;         /* a flag; atomic: read without the lock */
 
     Uart *uart;
     Console *console;
     Monitor *monitor;
+    Migration *migration; /* from here, under way; or NULL */
+    bool moved;           /* the guest runs elsewhere */
 } Machine;
 
 /* --- main.c --- */
 
 /* Stop the machine, then do what one of AFTER_STOP_… says. Any thread. */
 void machine_stop(Machine *m, guint after_stop);
+
+/* End minivmm, also if the machine is paused. In the main thread. */
+void machine_quit(Machine *m);
 
 /* Parse a decimal or 0x… number in min … max. name is what an error message calls it. */
 bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max,
@@ -106,8 +127,20 @@ bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
 void vcpu_kick(uint32_t vcpu, void *opaque);
 /* How many vCPUs have a thread. */
 uint32_t vcpu_threads_count(Machine *m);
+/* Wait until no vCPU is in KVM_RUN and no vCPU's thread uses the library; until vcpus_resume(), none
+ * does. Meanwhile a vCPU may be started, kicked or asked to park: its thread acts on that when it
+ * resumes. Returns false if the machine was paused already. In the main thread. */
+bool vcpus_pause(Machine *m);
+void vcpus_resume(Machine *m);
 /* End and join all vCPU threads. The machine must have stopped. */
 void vcpu_threads_end(Machine *m);
+
+/* --- description.c --- */
+
+/* The caller frees it. */
+char *description_new(const Machine *m, const VcpuhpKvmConfig *kvm);
+/* Compare another one with this machine's. The error names the first difference. */
+bool description_check(const Machine *m, const char *other, GError **error);
 
 /* --- own.c --- */
 

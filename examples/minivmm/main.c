@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "console.h"
 #include "monitor.h"
+#include "ram.h"
+#include "state.h"
 #include "uart.h"
 
 #define EXIT_BAD_OPTIONS 2
@@ -26,16 +27,16 @@
 /* --- Options --- */
 
 typedef struct Options {
-    char *kernel, *initrd, *append, *console, *monitor;
+    char *kernel, *initrd, *append, *console, *monitor, *restore, *incoming;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
     gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up, seccomp;
 } Options;
 
 static void options_clear(Options *o)
 {
-    char *strings[] = {o->kernel, o->initrd, o->append,  o->console,  o->monitor,
-                       o->mem,    o->vcpus,  o->enabled, o->coldplug, o->topology,
-                       o->nodes,  o->gic,    o->redists, o->psci};
+    char *strings[] = {o->kernel,   o->initrd, o->append,  o->console, o->monitor,  o->restore,
+                       o->incoming, o->mem,    o->vcpus,   o->enabled, o->coldplug, o->topology,
+                       o->nodes,    o->gic,    o->redists, o->psci};
 
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
@@ -230,6 +231,10 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
          "Serial port on a Unix socket instead of the terminal", "SOCKET"},
         {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",
          "SOCKET"},
+        {"restore", 0, 0, G_OPTION_ARG_FILENAME, &o->restore,
+         "Go on with a machine that the monitor's save has written", "FILE"},
+        {"incoming", 0, 0, G_OPTION_ARG_FILENAME, &o->incoming,
+         "Wait for a machine that another minivmm migrates", "SOCKET"},
         {0},
     };
     uint32_t mem = 512;
@@ -248,10 +253,16 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     if ((o->mem && !parse_number("--mem", o->mem, 3, MEM_MAX, &mem, error)) ||
         !parse_config(o, &m->config, kvm, error))
         return false;
+    if (o->restore && o->incoming) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--restore and --incoming exclude each other");
+        return false;
+    }
     m->ram_size = mem * MIB;
     m->cmdline = o->append ? o->append : "";
     m->fdt = o->fdt;
     m->seccomp = o->seccomp;
+    m->description = description_new(m, kvm);
     m->kernel = map_file("--kernel", o->kernel, error);
     if (m->kernel && o->initrd)
         m->initrd = map_file("--initrd", o->initrd, error);
@@ -303,6 +314,13 @@ void machine_stop(Machine *m, guint after_stop)
     vcpuhp_stop(m->hp);
 }
 
+/* A paused vCPU does not enter the guest again: the stop has kicked it. */
+void machine_quit(Machine *m)
+{
+    machine_stop(m, AFTER_STOP_EXIT);
+    vcpus_resume(m);
+}
+
 static bool power_on(Machine *m, GError **error)
 {
     VcpuhpEntry entry;
@@ -347,7 +365,8 @@ static void on_event(const VcpuhpEvent *event, void *opaque)
 {
     Machine *m = opaque;
 
-    monitor_event(m->monitor, event);
+    if (!m->moved) /* Otherwise the library ends requests here that go on elsewhere. */
+        monitor_event(m->monitor, event);
     if (event->kind == VCPUHP_EVENT_STOPPED)
         g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, m, NULL);
 }
@@ -360,7 +379,7 @@ static gboolean on_timer(int fd G_GNUC_UNUSED, GIOCondition condition G_GNUC_UNU
 
 static gboolean on_signal(gpointer data)
 {
-    machine_stop(data, AFTER_STOP_EXIT);
+    machine_quit(data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -389,10 +408,6 @@ bool fail_errno(const char *what, GError **error)
 
 static bool create_vm(Machine *m, GError **error)
 {
-    struct kvm_userspace_memory_region region = {
-        .guest_phys_addr = RAM_BASE,
-        .memory_size = m->ram_size,
-    };
     int ipa_bits;
 
     m->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -403,14 +418,17 @@ static bool create_vm(Machine *m, GError **error)
     m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, (unsigned long)MAX(ipa_bits, 0));
     if (m->vm_fd < 0)
         return fail_errno("KVM_CREATE_VM", error);
-    m->ram = mmap(NULL, m->ram_size, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m->ram == MAP_FAILED)
-        return fail_errno("--mem: mmap", error);
-    region.userspace_addr = (uintptr_t)m->ram;
-    if (ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-        return fail_errno("--mem: KVM_SET_USER_MEMORY_REGION", error);
-    return true;
+    return ram_create(m, error);
+}
+
+/* Let vCPUs run: as after power-on, or where they were. */
+static bool begin(Machine *m, const Options *o, GError **error)
+{
+    if (o->restore)
+        return file_restore(m, o->restore, error);
+    if (o->incoming)
+        return incoming_run(m, o->incoming, error);
+    return power_on(m, error);
 }
 
 static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **error)
@@ -437,13 +455,12 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
     /* Before it creates threads, which inherit the filter. */
     if (m->seccomp && !seccomp_enter_main(error))
         return false;
+    /* Last, because this starts threads. Until then a signal ends the process at once. */
+    if (!begin(m, o, error))
+        return false;
     g_unix_fd_add(vcpuhp_timer_fd(m->hp), G_IO_IN, on_timer, m);
     g_unix_signal_add(SIGINT, on_signal, m);
     g_unix_signal_add(SIGTERM, on_signal, m);
-
-    /* Last, because this starts vCPU 0's thread. */
-    if (!power_on(m, error))
-        return false;
     g_main_loop_run(m->loop);
     return true;
 }
@@ -451,14 +468,14 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
 /* All vCPUs have parked, or none has ever run. */
 static void clean_up(Machine *m)
 {
+    migration_free(m->migration);
     vcpu_threads_end(m);
     vcpuhp_free(m->hp); /* reports open requests to the monitor */
     own_free(m->own);
     console_free(m->console);
     monitor_free(m->monitor);
     uart_free(m->uart);
-    if (m->ram && m->ram != MAP_FAILED)
-        munmap(m->ram, m->ram_size);
+    ram_free(m);
     if (m->vm_fd >= 0)
         close(m->vm_fd);
     if (m->kvm_fd >= 0)
@@ -466,6 +483,7 @@ static void clean_up(Machine *m)
     g_clear_pointer(&m->kernel, g_mapped_file_unref);
     g_clear_pointer(&m->initrd, g_mapped_file_unref);
     g_free((uint32_t *)m->config.nodes);
+    g_free(m->description);
     g_main_loop_unref(m->loop);
 }
 

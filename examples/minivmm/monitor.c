@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "state.h"
 
 #define LINE_MAX_LEN 255
 
@@ -119,8 +120,9 @@ static bool do_info(Machine *m, char **args G_GNUC_UNUSED, GString *out,
         n_running += info.power == VCPUHP_POWER_ON;
         info_vcpu(i, &info, vcpus);
     }
-    g_string_append_printf(out, "possible %u\nenabled %u\nrunning %u\nthreads %u\n",
-                           vcpuhp_n_vcpus(m->hp), n_enabled, n_running, vcpu_threads_count(m));
+    g_string_append_printf(out, "paused %d\npossible %u\nenabled %u\nrunning %u\nthreads %u\n",
+                           g_atomic_int_get(&m->paused), vcpuhp_n_vcpus(m->hp), n_enabled,
+                           n_running, vcpu_threads_count(m));
     g_string_append(out, vcpus->str);
     info_counters(m, out);
     return true;
@@ -239,10 +241,39 @@ static bool do_kernel(Machine *m, char **args, GString *out G_GNUC_UNUSED, GErro
     return machine_set_kernel(m, args[1], error);
 }
 
+static bool do_pause(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
+                     GError **error G_GNUC_UNUSED)
+{
+    vcpus_pause(m);
+    return true;
+}
+
+static bool do_resume(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
+                      GError **error G_GNUC_UNUSED)
+{
+    vcpus_resume(m);
+    return true;
+}
+
+static bool do_save(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
+{
+    return file_save(m, args[1], error);
+}
+
+static bool do_migrate(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
+{
+    MigrateLimits limits = {.down_ms = 300, .rounds = 30};
+    char **arg = &args[2];
+
+    return (!*arg || parse_number("down-time", *arg++, 1, G_MAXUINT32, &limits.down_ms, error)) &&
+           (!*arg || parse_number("rounds", *arg, 1, G_MAXUINT32, &limits.rounds, error)) &&
+           migration_start(m, args[1], &limits, error);
+}
+
 static bool do_quit(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC_UNUSED,
                     GError **error G_GNUC_UNUSED)
 {
-    machine_stop(m, AFTER_STOP_EXIT);
+    machine_quit(m);
     return true;
 }
 
@@ -263,6 +294,13 @@ static const struct Command {
     {"force", " VCPU", "disable a vCPU without asking the guest", 1, 1, do_force},
     {"reset", "", "reset the machine", 0, 0, do_reset},
     {"kernel", " FILE", "load another kernel at the next reset", 1, 1, do_kernel},
+    {"pause", "", "let no vCPU run", 0, 0, do_pause},
+    {"resume", "", "end the pause", 0, 0, do_resume},
+    {"save", " FILE", "save the machine; see --restore", 1, 1, do_save},
+    {"migrate", " SOCKET [MS] [ROUNDS]",
+     "move the machine to another minivmm, see --incoming, with a down-time of about MS "
+     "milliseconds (300), to be reached in ROUNDS (30)",
+     1, 3, do_migrate},
     {"quit", "", "end minivmm", 0, 0, do_quit},
     {"help", "", "list the commands", 0, 0, do_help},
 };
@@ -434,7 +472,8 @@ static gboolean on_events(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-void monitor_event(Monitor *monitor, const VcpuhpEvent *event)
+/* Takes the line. */
+static void queue_line(Monitor *monitor, char *line)
 {
     gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
     bool first;
@@ -448,14 +487,25 @@ void monitor_event(Monitor *monitor, const VcpuhpEvent *event)
     if (++monitor->n_this_second > EVENTS_PER_SECOND ||
         monitor->events.length > EVENTS_PER_SECOND) {
         monitor->n_dropped++;
+        g_free(line);
     } else {
-        g_autofree char *text = vcpuhp_event_describe(event);
-
-        g_queue_push_tail(&monitor->events, g_strdup_printf("event: %s\n", text));
+        g_queue_push_tail(&monitor->events, line);
     }
     g_mutex_unlock(&monitor->lock);
     if (first)
         g_idle_add_full(G_PRIORITY_DEFAULT, on_events, monitor, NULL);
+}
+
+void monitor_event(Monitor *monitor, const VcpuhpEvent *event)
+{
+    g_autofree char *text = vcpuhp_event_describe(event);
+
+    queue_line(monitor, g_strdup_printf("event: %s\n", text));
+}
+
+void monitor_migration(Monitor *monitor, const char *text)
+{
+    queue_line(monitor, g_strdup_printf("event: migration: %s\n", text));
 }
 
 /* --- Creation --- */

@@ -16,6 +16,8 @@ void monitor_free(Monitor *monitor);
 
 /* Send an event to all clients. Any thread; does not block. */
 void monitor_event(Monitor *monitor, const VcpuhpEvent *event);
+/* The same for a text about a migration. */
+void monitor_migration(Monitor *monitor, const char *text);
 
 /* Execute a command. Returns the answer, which the caller frees. */
 char *monitor_execute(Monitor *monitor, const char *line);

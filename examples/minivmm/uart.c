@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "uart.h"
 
+#include <string.h>
+
 /* Registers and bits: Arm DDI0183G, 3.2 and 3.3; BSA (DEN0094), appendix B. */
 enum {
     UARTDR = 0x00,
@@ -97,6 +99,70 @@ void uart_reset(Uart *uart)
     update_irq(uart);
     g_mutex_unlock(&uart->lock);
 }
+
+/* --- State --- */
+
+typedef struct SavedUart { /* bytes of rx and tx follow */
+    uint32_t mask, rx_len, tx_len;
+} SavedUart;
+
+static void save_fifo(const Fifo *fifo, GByteArray *to)
+{
+    Fifo copy = *fifo;
+
+    while (copy.len) {
+        uint8_t byte = fifo_get(&copy);
+
+        g_byte_array_append(to, &byte, 1);
+    }
+}
+
+static void load_fifo(Fifo *fifo, const uint8_t *bytes, gsize len)
+{
+    fifo->first = fifo->len = 0;
+    for (gsize i = 0; i < len; i++)
+        fifo_put(fifo, bytes[i]);
+}
+
+GBytes *uart_save(Uart *uart)
+{
+    GByteArray *bytes = g_byte_array_new();
+    SavedUart saved;
+
+    g_mutex_lock(&uart->lock);
+    saved = (SavedUart){uart->mask, uart->rx.len, uart->tx.len};
+    g_byte_array_append(bytes, (uint8_t *)&saved, sizeof(saved));
+    save_fifo(&uart->rx, bytes);
+    save_fifo(&uart->tx, bytes);
+    g_mutex_unlock(&uart->lock);
+    return g_byte_array_free_to_bytes(bytes);
+}
+
+bool uart_load(Uart *uart, GBytes *state)
+{
+    gsize len;
+    const uint8_t *bytes = g_bytes_get_data(state, &len);
+    SavedUart saved;
+
+    if (len < sizeof(saved))
+        return false;
+    memcpy(&saved, bytes, sizeof(saved));
+    if (saved.mask & ~(uint32_t)(INT_RX | INT_TX) || saved.rx_len > sizeof(uart->rx.data) ||
+        saved.tx_len > sizeof(uart->tx.data) || len != sizeof(saved) + saved.rx_len + saved.tx_len)
+        return false;
+    bytes += sizeof(saved);
+    g_mutex_lock(&uart->lock);
+    uart->mask = saved.mask;
+    load_fifo(&uart->rx, bytes, saved.rx_len);
+    load_fifo(&uart->tx, bytes + saved.rx_len, saved.tx_len);
+    uart->level = (raw_interrupts(uart) & uart->mask) != 0;
+    uart->callbacks.irq_set(uart->level, uart->opaque);
+    g_mutex_unlock(&uart->lock);
+    uart->callbacks.wake(uart->opaque);
+    return true;
+}
+
+/* --- The guest's accesses --- */
 
 uint32_t uart_read(Uart *uart, uint64_t offset)
 {

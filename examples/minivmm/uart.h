@@ -24,6 +24,11 @@ Uart *uart_new(const UartCallbacks *callbacks, void *opaque);
 void uart_free(Uart *uart);
 void uart_reset(Uart *uart);
 
+/* The state that the guest can see, and bytes that are still on their way. */
+GBytes *uart_save(Uart *uart);
+/* Load it, and drive the interrupt line. False: it is damaged, and nothing has changed. */
+bool uart_load(Uart *uart, GBytes *state);
+
 /* Serve a guest's access. */
 uint32_t uart_read(Uart *uart, uint64_t offset);
 void uart_write(Uart *uart, uint64_t offset, uint32_t value);

@@ -7,6 +7,9 @@
  * A VMM may also end the thread when the vCPU parks, and create another one later. That is slower
  * on hosts up to Linux 6.12: when KVM_RUN finds that the calling task is not the vCPU's previous
  * one, it waits for an RCU grace period of the host, 5 to 50 ms, before the vCPU runs.
+ *
+ * While the machine is paused, a thread waits before it enters its vCPU, or between two calls of
+ * KVM_RUN. The library does not know of the pause: a vCPU that is on stays on.
  */
 #include "machine.h"
 
@@ -28,10 +31,11 @@ struct VcpuThread {
 
     /* Protected by m->threads_lock. */
     bool exists;
-    bool filtered; /* it was created by another vCPU's thread, and has inherited its filter */
-    bool start;    /* vcpu_start was called; the thread has not acted on it yet */
-    bool end;      /* the thread ends as soon as it waits */
-    GCond wake;    /* start or end has changed */
+    bool filtered;       /* it was created by another vCPU's thread, and has inherited its filter */
+    bool start;          /* vcpu_start was called; the thread has not acted on it yet */
+    bool end;            /* the thread ends as soon as it waits */
+    struct kvm_run *run; /* while the thread runs the vCPU; otherwise NULL */
+    GCond wake;          /* start, end or m->paused has changed */
 };
 
 /* The library has served the register block. At an address without a device, reads give 0 and
@@ -53,44 +57,15 @@ static void serve_mmio(Machine *m, struct kvm_run *run)
     memcpy(run->mmio.data, &value, sizeof(value));
 }
 
-/* Run the vCPU until it parks. vcpuhp_kvm_enter() returns NULL if the vCPU must not run, for
- * example because the machine has stopped since vcpu_start. */
-static void run_vcpu(Machine *m, uint32_t vcpu)
+/* --- A thread's loop --- */
+
+/* The lock is held. A thread is active unless it waits. */
+static void set_active(Machine *m, bool active)
 {
-    int fd = vcpuhp_kvm_vcpu_fd(m->hp, vcpu);
-    struct kvm_run *run = vcpuhp_kvm_enter(m->hp, vcpu);
-
-    while (run) {
-        int error = ioctl(fd, KVM_RUN, 0) < 0 ? errno : 0;
-
-        switch (vcpuhp_kvm_handle_exit(m->hp, vcpu, error)) {
-        case VCPUHP_KVM_EXIT_RESUME:
-        case VCPUHP_KVM_EXIT_INTERRUPTED:
-            break;
-        case VCPUHP_KVM_EXIT_OTHER:
-            if (run->exit_reason == KVM_EXIT_MMIO) {
-                serve_mmio(m, run);
-                break;
-            }
-            fprintf(stderr, "minivmm: vCPU %u: KVM exit %u, which minivmm does not serve\n", vcpu,
-                    run->exit_reason);
-            machine_stop(m, AFTER_STOP_FAIL);
-            break;
-        /* After machine_stop() the loop continues: the next round returns PARK. */
-        case VCPUHP_KVM_EXIT_SYSTEM_OFF:
-            machine_stop(m, AFTER_STOP_EXIT);
-            break;
-        case VCPUHP_KVM_EXIT_SYSTEM_RESET:
-            machine_stop(m, AFTER_STOP_RESET);
-            break;
-        case VCPUHP_KVM_EXIT_ERROR: /* The event HOST_ERROR has reported the cause. */
-            machine_stop(m, AFTER_STOP_FAIL);
-            break;
-        case VCPUHP_KVM_EXIT_PARK:
-            run = NULL;
-            break;
-        }
-    }
+    if (active)
+        m->n_active++;
+    else if (--m->n_active == 0)
+        g_cond_signal(&m->none_active);
 }
 
 /* Whether the calling thread is a vCPU's. */
@@ -110,16 +85,103 @@ static void filter_system_calls(const VcpuThread *self)
 /* Returns false if the thread must end. */
 static bool wait_for_start(VcpuThread *self)
 {
-    GMutex *lock = &self->m->threads_lock;
+    Machine *m = self->m;
     bool start;
 
-    g_mutex_lock(lock);
-    while (!self->start && !self->end)
-        g_cond_wait(&self->wake, lock);
+    g_mutex_lock(&m->threads_lock);
+    while ((!self->start || m->paused) && !self->end)
+        g_cond_wait(&self->wake, &m->threads_lock);
     start = self->start;
     self->start = false;
-    g_mutex_unlock(lock);
+    if (start)
+        set_active(m, true);
+    g_mutex_unlock(&m->threads_lock);
     return start;
+}
+
+static void wait_while_paused(VcpuThread *self)
+{
+    Machine *m = self->m;
+
+    g_mutex_lock(&m->threads_lock);
+    set_active(m, false);
+    while (m->paused)
+        g_cond_wait(&self->wake, &m->threads_lock);
+    set_active(m, true);
+    g_mutex_unlock(&m->threads_lock);
+}
+
+/* Serve an exit. Returns false if the vCPU has parked. */
+static bool serve_exit(VcpuThread *self, struct kvm_run *run, int error)
+{
+    Machine *m = self->m;
+
+    switch (vcpuhp_kvm_handle_exit(m->hp, self->vcpu, error)) {
+    case VCPUHP_KVM_EXIT_RESUME:
+        break;
+    case VCPUHP_KVM_EXIT_INTERRUPTED:
+        /* KVM has completed the previous exit's MMIO access: the vCPU's state is whole. */
+        wait_while_paused(self);
+        break;
+    case VCPUHP_KVM_EXIT_OTHER:
+        if (run->exit_reason == KVM_EXIT_MMIO) {
+            serve_mmio(m, run);
+            break;
+        }
+        fprintf(stderr, "minivmm: vCPU %u: KVM exit %u, which minivmm does not serve\n", self->vcpu,
+                run->exit_reason);
+        machine_stop(m, AFTER_STOP_FAIL);
+        break;
+    /* After machine_stop() the loop continues: the next round returns PARK. */
+    case VCPUHP_KVM_EXIT_SYSTEM_OFF:
+        machine_stop(m, AFTER_STOP_EXIT);
+        break;
+    case VCPUHP_KVM_EXIT_SYSTEM_RESET:
+        machine_stop(m, AFTER_STOP_RESET);
+        break;
+    case VCPUHP_KVM_EXIT_ERROR: /* The event HOST_ERROR has reported the cause. */
+        machine_stop(m, AFTER_STOP_FAIL);
+        break;
+    case VCPUHP_KVM_EXIT_PARK:
+        return false;
+    }
+    return true;
+}
+
+/* Returns NULL if the vCPU must not run, for example because the machine has stopped since
+ * vcpu_start. */
+static struct kvm_run *enter_vcpu(VcpuThread *self)
+{
+    struct kvm_run *run = vcpuhp_kvm_enter(self->m->hp, self->vcpu);
+
+    g_mutex_lock(&self->m->threads_lock);
+    self->run = run;
+    g_mutex_unlock(&self->m->threads_lock);
+    return run;
+}
+
+static void leave_vcpu(VcpuThread *self)
+{
+    g_mutex_lock(&self->m->threads_lock);
+    self->run = NULL;
+    set_active(self->m, false);
+    g_mutex_unlock(&self->m->threads_lock);
+}
+
+/* Run the vCPU until it parks. */
+static void run_vcpu(VcpuThread *self)
+{
+    int fd = vcpuhp_kvm_vcpu_fd(self->m->hp, self->vcpu), error;
+    struct kvm_run *run = enter_vcpu(self);
+
+    if (run)
+        do {
+            /* KVM_RUN then completes an MMIO access and returns EINTR. */
+            if (g_atomic_int_get(&self->m->paused))
+                __atomic_store_n(&run->immediate_exit, 1, __ATOMIC_RELAXED);
+            error = ioctl(fd, KVM_RUN, 0) < 0 ? errno : 0;
+        } while (serve_exit(self, run, error));
+    leave_vcpu(self);
 }
 
 static void *vcpu_thread(void *data)
@@ -132,9 +194,11 @@ static void *vcpu_thread(void *data)
     is_vcpu_thread = true;
     filter_system_calls(self);
     while (wait_for_start(self))
-        run_vcpu(self->m, self->vcpu);
+        run_vcpu(self);
     return NULL;
 }
+
+/* --- The library's callbacks --- */
 
 /* Does not wait for the thread: the caller may be another vCPU's thread. The thread may still be on
  * its way from PARK to wait_for_start(), where it then finds `start` set. */
@@ -179,12 +243,44 @@ void vcpu_threads_init(Machine *m)
 
     sigaction(KICK_SIGNAL, &action, NULL);
     g_mutex_init(&m->threads_lock);
+    g_cond_init(&m->none_active);
     m->threads = g_new0(VcpuThread, m->config.n_vcpus);
     for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
         m->threads[i].m = m;
         m->threads[i].vcpu = i;
         g_cond_init(&m->threads[i].wake);
     }
+}
+
+bool vcpus_pause(Machine *m)
+{
+    bool was_paused;
+
+    g_mutex_lock(&m->threads_lock);
+    was_paused = m->paused;
+    g_atomic_int_set(&m->paused, true);
+    for (uint32_t i = 0; i < m->config.n_vcpus; i++) {
+        VcpuThread *thread = &m->threads[i];
+
+        /* One that has not entered yet sees m->paused first. */
+        if (thread->run) {
+            __atomic_store_n(&thread->run->immediate_exit, 1, __ATOMIC_RELAXED);
+            pthread_kill(thread->thread, KICK_SIGNAL);
+        }
+    }
+    while (m->n_active)
+        g_cond_wait(&m->none_active, &m->threads_lock);
+    g_mutex_unlock(&m->threads_lock);
+    return !was_paused;
+}
+
+void vcpus_resume(Machine *m)
+{
+    g_mutex_lock(&m->threads_lock);
+    g_atomic_int_set(&m->paused, false);
+    for (uint32_t i = 0; i < m->config.n_vcpus; i++)
+        g_cond_signal(&m->threads[i].wake);
+    g_mutex_unlock(&m->threads_lock);
 }
 
 uint32_t vcpu_threads_count(Machine *m)
@@ -213,6 +309,7 @@ void vcpu_threads_end(Machine *m)
             pthread_join(thread->thread, NULL);
         g_cond_clear(&thread->wake);
     }
+    g_cond_clear(&m->none_active);
     g_mutex_clear(&m->threads_lock);
     g_free(m->threads);
 }

@@ -175,6 +175,39 @@ typedef enum {
  * or it is not on */
 VCPUHP_API VcpuhpKvmExit vcpuhp_kvm_handle_exit(Vcpuhp *hp, uint32_t vcpu, int error);
 
+/** @name State
+ *
+ * state.h has the order of these calls, docs/migration.md the reasons for it.
+ * @{ */
+
+/** What a host must offer to run this guest: features and vector lengths of the vCPUs, PSCI version
+ * and other firmware registers, ID registers, counters of the PMU, revisions of the vGIC and the
+ * ITS. It does not change while the machine exists, so that a target can refuse before memory is
+ * copied. Errors: ORDER before vcpuhp_kvm_setup(), KVM.
+ * @return the description, which the caller frees by g_bytes_unref(). */
+VCPUHP_API GBytes *vcpuhp_kvm_save_host(Vcpuhp *hp, GError **error);
+
+/** Give every vCPU and the vGIC what vcpuhp_kvm_save_host() described. After vcpuhp_kvm_setup(),
+ * before the VM has run.
+ * Errors: ORDER; STATE if the description is damaged or of a newer format; NOT_SUPPORTED if this
+ * host cannot offer it: the message names the register or the feature and both values; KVM. After
+ * the latter two the vCPUs may have part of it. */
+VCPUHP_API bool vcpuhp_kvm_load_host(Vcpuhp *hp, GBytes *host, GError **error);
+
+/** Save KVM's state: registers and events of each vCPU that is on, vGIC, ITS, and the VM's counters.
+ * Writes the vGIC's pending tables and the ITS's tables into the guest's memory first. While it
+ * runs, no thread may be in KVM_RUN. Errors: ORDER before vcpuhp_kvm_setup(), KVM.
+ * @return the state, which the caller frees by g_bytes_unref(). */
+VCPUHP_API GBytes *vcpuhp_kvm_save(Vcpuhp *hp, GError **error);
+
+/** Load what vcpuhp_kvm_save() returned. After vcpuhp_kvm_load_host(), vcpuhp_load() and the guest's
+ * memory, before the VM has run.
+ * Errors: ORDER; STATE if it is damaged, of a newer format, or of other vCPUs than vcpuhp_load()
+ * has turned on: then nothing has changed; KVM, after which the VM is lost. */
+VCPUHP_API bool vcpuhp_kvm_load(Vcpuhp *hp, GBytes *state, GError **error);
+
+/** @} */
+
 G_END_DECLS
 
 #endif

@@ -9,7 +9,8 @@
  * - regs.h (`vcpuhp_regs_`): the register block that AML and firmware access;
  * - psci.h (`vcpuhp_psci_`): firmware calls of the guest;
  * - kvm.h (`vcpuhp_kvm_`): vCPUs, vGIC and exits on Linux KVM;
- * - fdt.h (`vcpuhp_fdt_`): device-tree nodes.
+ * - fdt.h (`vcpuhp_fdt_`): device-tree nodes;
+ * - state.h (`vcpuhp_save`, `_load`, `_resume`): snapshot and migration.
  *
  * ## Order of calls
  * 1. vcpuhp_config_init(), change the fields, vcpuhp_new().
@@ -106,6 +107,9 @@ typedef enum {
     VCPUHP_ERROR_NO_THREAD,
     /** libfdt failed. The message has the node and libfdt's own text. */
     VCPUHP_ERROR_FDT,
+    /** A saved state is damaged, of a newer format, or of another machine. The message names the
+     * field. */
+    VCPUHP_ERROR_STATE,
 } VcpuhpError;
 
 /** The error domain. */
@@ -396,9 +400,11 @@ typedef struct VcpuhpCallbacks {
     size_t size;
     /** The vCPU must run. With vcpuhp_kvm_setup() its registers are set, and it needs a thread
      * that runs the loop of kvm.h: a new one, or the one that the vCPU had before. Without KVM
-     * the VMM sets the registers as entry says. Must not wait for the vCPU. Returns false if no
+     * the VMM sets the registers as entry says. entry is NULL if vcpuhp_resume() calls this for a
+     * vCPU that goes on where it was (state.h). Must not wait for the vCPU. Returns false if no
      * thread can be had: the vCPU stays off and the guest's CPU_ON is answered INTERNAL_FAILURE.
-     * Runs in the thread of the vCPU that called CPU_ON, or in that of vcpuhp_start(). Required. */
+     * Runs in the thread of the vCPU that called CPU_ON, or in that of vcpuhp_start() or
+     * vcpuhp_resume(). Required. */
     bool (*vcpu_start)(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
     /** The vCPU's thread must leave KVM_RUN, where it is asked to park. A signal to the thread
      * serves; with vcpuhp_kvm_setup(), immediate_exit is already set. The vCPU may have parked by

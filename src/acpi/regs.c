@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "error.h"
+
 #define BLOCK_SIZE 12
 
 /* Values of REG_COMMAND. The last one decides what the data registers mean. */
@@ -274,4 +276,25 @@ void regs_write(Regs *regs, uint64_t offset, const void *data, uint32_t len, Eff
 
     copy(&value, data, len);
     write_value(regs, offset, GUINT64_FROM_LE(value), len, fx);
+}
+
+/* --- State --- */
+
+void regs_save(const Regs *regs, BlobWriter *writer)
+{
+    blob_section(writer, REGS_SECTION, 0);
+    blob_put_u32(writer, regs->selector);
+    blob_put_u32(writer, regs->ost_source);
+    blob_put_u8(writer, regs->command);
+}
+
+bool regs_load(Regs *regs, BlobSection *section, GError **error)
+{
+    regs->selector = blob_get_u32(&section->reader);
+    regs->ost_source = blob_get_u32(&section->reader);
+    regs->command = blob_get_u8(&section->reader);
+    if (regs->command >= N_COMMANDS)
+        return refuse(error, VCPUHP_ERROR_STATE, "vcpuhp_load: command is %u, not 0 … %d",
+                      regs->command, N_COMMANDS - 1);
+    return blob_close(section, error);
 }

@@ -53,11 +53,18 @@ typedef struct Regs {
     uint8_t command;
 } Regs;
 
+#define REGS_SECTION "REGS"
+
 void regs_init(Regs *regs, Slots *slots, VcpuhpCounters *counters);
 
 /* With the lock held. The clock is read only where a slot needs it. len bytes at data, little
  * endian. Any offset, any length. */
 void regs_read(Regs *regs, uint64_t offset, void *data, uint32_t len, Effects *fx);
 void regs_write(Regs *regs, uint64_t offset, const void *data, uint32_t len, Effects *fx);
+
+/* With the lock held (R41). */
+void regs_save(const Regs *regs, BlobWriter *writer);
+/* Errors: STATE; then regs is undefined. */
+bool regs_load(Regs *regs, BlobSection *section, GError **error);
 
 #endif

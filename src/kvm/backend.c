@@ -3,11 +3,14 @@
 #include "kvm/kvm.h"
 #include "kvm/warm_up.h"
 
+#include "error.h"
+
 static bool vcpu_start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
     Kvm *kvm = data;
 
-    return kvm_vcpu_power_on(kvm, vcpu, entry, error) &&
+    return (entry ? kvm_vcpu_power_on(kvm, vcpu, entry, error)
+                  : kvm_vcpu_go_on(kvm, vcpu, error)) &&
            callbacks_start(kvm->hp, vcpu, entry, error);
 }
 
@@ -60,6 +63,15 @@ static bool reset(void *data, GError **error)
     return true;
 }
 
+/* Without vcpuhp_kvm_load() the vCPUs and the vGIC are as at boot. */
+static bool resume(void *data, GError **error)
+{
+    const Kvm *kvm = data;
+
+    return kvm->loaded ||
+           refuse(error, VCPUHP_ERROR_ORDER, "vcpuhp_resume: vcpuhp_kvm_load() was not called");
+}
+
 void kvm_free(Kvm *kvm)
 {
     gic_clear(&kvm->gic);
@@ -82,6 +94,7 @@ const Backend kvm_backend = {
     .vcpu_kick = vcpu_kick,
     .irq_set_locked = irq_set_locked,
     .reset = reset,
+    .resume = resume,
     .free = free_kvm,
 };
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The registers of a vCPU as KVM_ARM_VCPU_INIT sets them, for setting them again without it on
- * hosts without FEAT_S2FWB: there KVM_ARM_VCPU_INIT of a vCPU that has run unmaps the memory of the
- * whole machine, and every vCPU must fault it in again (docs/kvm.md).
+ * The registers of a vCPU that the guest can change: those that KVM_ARM_VCPU_INIT sets, for setting
+ * them again without it (docs/kvm.md), or those with which a saved vCPU goes on.
  */
 #ifndef VCPUHP_SRC_KVM_IMAGE_H
 #define VCPUHP_SRC_KVM_IMAGE_H
@@ -12,17 +11,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The same for all vCPUs of a machine: what differs between them, such as MPIDR_EL1, is left out.
+/*
+ * In the order in which they are written: first the registers whose ones clear bits of others (of
+ * the PMU), all ones. Linux 6.3 to 6.14 take a write to their counterparts, which follow, as one
+ * that sets bits, others as the whole value.
  */
 typedef struct KvmImage {
     struct kvm_one_reg *regs; /* addr points into values; NULL: not taken yet */
     uint32_t n_regs;
     uint8_t *values;
+    gsize size; /* of all values */
 } KvmImage;
 
-/* Take it from a vCPU that was initialised and has not run. */
+/* Take it from a vCPU that is not in KVM_RUN. */
 bool kvm_image_take(KvmImage *image, int fd, uint32_t vcpu, GError **error);
-/* Returns false if KVM refuses a register. KVM_ARM_VCPU_INIT then corrects what was done. */
+/* Write the registers. */
 bool kvm_image_apply(const KvmImage *image, int fd, uint32_t vcpu, GError **error);
 void kvm_image_clear(KvmImage *image);
 

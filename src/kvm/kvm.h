@@ -25,7 +25,8 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
-    bool warm; /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
+    bool warm;         /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
+    uint32_t mp_state; /* in which a vCPU that was loaded as on goes on */
 } KvmVcpu;
 
 /* The memory that vCPUs are warmed up in: warm_up.h. */
@@ -46,6 +47,9 @@ typedef struct Kvm {
     KvmImage image;            /* otherwise: a vCPU's registers after that */
     int fallback_reported;     /* atomic */
     KvmWarmUp warm_up;
+    int powered;             /* a vCPU was powered on or goes on; atomic */
+    bool host_loaded;        /* by vcpuhp_kvm_load_host() */
+    bool load_begun, loaded; /* by vcpuhp_kvm_load(), which may fail in between */
     Gic gic;
     KvmVcpu *vcpus; /* n_vcpus */
 } Kvm;
@@ -64,6 +68,8 @@ bool kvm_probe(Kvm *kvm, GError **error);
 bool kvm_vcpu_init(Kvm *kvm, uint32_t vcpu, GError **error);
 /* Prepare a vCPU that is off to run from entry. */
 bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error);
+/* Prepare a vCPU that vcpuhp_kvm_load() has loaded to go on. */
+bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error);
 /* The vCPU will not run before the next kvm_vcpu_power_on(). asked: it was asked to park. */
 void kvm_vcpu_power_off(Kvm *kvm, uint32_t vcpu, bool asked);
 /* Make KVM_RUN return, the one under way with the help of a signal. In any thread. */

@@ -131,14 +131,15 @@ static bool set_entry(const Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, G
 }
 
 /*
- * The first vCPU ever to be powered on is vCPU 0, by vcpuhp_start(). The image is taken from it
- * then rather than in the setup, after which the VMM may still change ID registers, and with them
+ * The first vCPU ever to be powered on is vCPU 0, by vcpuhp_start(), unless vcpuhp_kvm_load() has
+ * taken the image already. It is taken from it then rather than in the setup, after which the VMM may still change ID registers, and with them
  * what other registers there are.
  */
 bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
 
+    g_atomic_int_set(&kvm->powered, true);
     if (!map_run(v, vcpu, error) ||
         (!kvm->fwb && !kvm->image.regs && !kvm_image_take(&kvm->image, v->fd, vcpu, error)))
         return false;
@@ -147,6 +148,17 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
         return false;
     v->used = true;
     return set_entry(kvm, vcpu, entry, error);
+}
+
+bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
+{
+    KvmVcpu *v = &kvm->vcpus[vcpu];
+
+    g_atomic_int_set(&kvm->powered, true);
+    if (!map_run(v, vcpu, error))
+        return false;
+    clear_run(v->run);
+    return kvm_vcpu_set_mp_state(kvm, vcpu, v->mp_state, "as it was", error);
 }
 
 /* --- Power off --- */

@@ -25,7 +25,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-RUN_BY = re.compile(r'<!-- (?P<command>.+?): run by (?P<file>\S+) \("(?P<text>.+?)"\), because (?P<why>.+) -->')
+RUN_BY = re.compile(r'<!-- (?P<command>.+?): run by (?P<file>\S+) \("(?P<text>.+?)"\),.* because .+ -->')
 FENCE = re.compile(r'^```(\w*)$')
 
 

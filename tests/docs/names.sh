@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The documents name what is there: the targets of their links; programs, build options and the
 # public API in their text and pictures; in docs/architecture.md the library's sources, all of them;
-# tests where they are promised. minivmm.1 has all options and commands.
+# the figures of README.md in docs/performance.md; tests where they are promised. minivmm.1 has all options and commands.
 # names.sh SOURCE_ROOT
 set -eu
 cd "$1"
@@ -47,6 +47,17 @@ done
 for name in $(inline docs/psci.md | grep -x '[a-z0-9]*_[a-z0-9_]*' | sort -u); do
     grep -qw "$name" tests/unit/test_psci.c || fail "docs/psci.md: no test $name"
 done
+# Rows whose last cell is a key of ./bench: libvcpuhp's figure and the peer's.
+awk -F ' *\\| *' '
+    FILENAME == "docs/performance.md" && NF > 7 { figures[$2] = $3 "|" $6 }
+    FILENAME == "README.md" && $5 ~ /^`[a-z_.0-9]+`$/ {
+        key = $5
+        gsub("`", "", key)
+        if (figures[key] != $3 "|" $4) { print "README.md: other figures than docs/performance.md: " key; bad = 1 }
+        n++
+    }
+    END { exit bad || !n }' docs/performance.md README.md >&2 || fail "README.md: its figures"
+
 for option in $(sed -n 's/^ *{"\([a-z-]*\)", 0, 0, G_OPTION_ARG.*/\1/p' examples/minivmm/*.c); do
     grep -q "^\.It Fl Fl $option\b" docs/man/minivmm.1 || fail "minivmm.1 lacks --$option"
 done

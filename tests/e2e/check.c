@@ -224,7 +224,7 @@ unsigned host_number(Guest *guest, const char *command)
     return g_ascii_strtoull(output, NULL, 10);
 }
 
-char *initrd_with_inside(void)
+char *initrd_with_inside(bool kexec)
 {
     g_autofree char *path = NULL;
     g_autofree char *shell = NULL;
@@ -234,10 +234,10 @@ char *initrd_with_inside(void)
     close(fd);
     shell = g_strdup_printf("sh -ec 'd=$(mktemp -d); cp \"%s\" $d/Image; cp \"%s\" $d/initrd; "
                             "cp \"%s\" $d/inside; cat $d/initrd >\"%s\"; cd $d; "
-                            "printf \"Image\\ninitrd\\ninside\\n\" | cpio -o -H newc >>\"%s\"; "
-                            "rm -r $d'",
+                            "printf \"%s\" | cpio -o -H newc >>\"%s\"; rm -r $d'",
                             g_getenv("GUEST_KERNEL"), g_getenv("GUEST_INITRD"),
-                            g_getenv("GUEST_INSIDE"), path, path);
+                            g_getenv("GUEST_INSIDE"), path,
+                            kexec ? "inside\\nImage\\ninitrd\\n" : "inside\\n", path);
     assert_true(g_spawn_command_line_sync(shell, NULL, NULL, &status, NULL));
     assert_int_equal(status, 0);
     return g_steal_pointer(&path);

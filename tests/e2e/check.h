@@ -47,9 +47,9 @@ void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 /* A number that a shell command without single quotes prints in minivmm's directory of the host's
  * /proc. */
 unsigned host_number(Guest *guest, const char *command);
-/* A file with the guest's initramfs, /Image and /initrd for a kexec, and /inside (GUEST_INSIDE). The
- * caller unlinks it and frees its name. */
-char *initrd_with_inside(void);
+/* A copy of the guest's initramfs with /inside and, for a kexec, /Image and /initrd besides. The
+ * caller unlinks it once minivmm has it, and frees the path. */
+char *initrd_with_inside(bool kexec);
 
 /* A tear-down: kill the guest, if it still runs. */
 int drop_guest(void **state);

@@ -258,6 +258,15 @@ Guest *guest_boot(const char *name, const char *options)
     return guest;
 }
 
+Guest *guest_start_moved(const Guest *from, const char *name, const char *options)
+{
+    Guest *guest = guest_start(name, options);
+
+    guest->n_commands = from->n_commands;
+    guest->release = g_strdup(from->release);
+    return guest;
+}
+
 void guest_free(Guest *guest)
 {
     if (!guest)
@@ -497,6 +506,11 @@ gint64 guest_wait_event(Guest *guest, const char *text)
             fail(guest, "timed out; expected the event: %s", text);
         pump(guest);
     }
+}
+
+const char *guest_event_text(const Guest *guest)
+{
+    return g_array_index(guest->events, Event, guest->next_event - 1).text;
 }
 
 guint guest_count_events(Guest *guest, const char *text)

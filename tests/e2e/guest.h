@@ -27,6 +27,9 @@ Guest *guest_start(const char *name, const char *options);
 void guest_wait_ready(Guest *guest);
 /* guest_start() and guest_wait_ready(). */
 Guest *guest_boot(const char *name, const char *options);
+/* Start minivmm with these options for a guest that comes from another one's minivmm: by --restore at
+ * once, by --incoming later. Its shell takes further commands here. */
+Guest *guest_start_moved(const Guest *from, const char *name, const char *options);
 /* Kill minivmm if it still runs. NULL is allowed. */
 void guest_free(Guest *guest);
 
@@ -59,6 +62,8 @@ gint64 guest_info(Guest *guest, const char *key);
 /* Wait for an event whose text contains this, and which is later than the event of the previous
  * wait. Returns the time of its arrival, in µs of the monotonic clock. */
 gint64 guest_wait_event(Guest *guest, const char *text);
+/* The text of the event that the last wait has found. */
+const char *guest_event_text(const Guest *guest);
 /* Whether minivmm has reported such an event since its start. */
 bool guest_saw_event(Guest *guest, const char *text);
 /* How many such events minivmm has reported since its start. */

@@ -6,6 +6,12 @@
  *     inside cycles               print the cycles that this CPU's PMU counts for some work
  *     inside sve                  print the bytes in a vector on this CPU
  *     inside pauth                print "signed" if this CPU can sign and authenticate pointers
+ *     inside count FILE           count steps until killed, with a state that depends on all of them
+ *     inside counted FILE         print the steps so far, "right" or "wrong", and the longest time
+ *                                 between two of them, in ms
+ *     inside vectors SECONDS      fill all SVE registers, compute for so long without a system call,
+ *                                 and print "kept" if they are as before
+ *     inside write MIB            write to so much memory, again and again, until killed
  *
  * An instruction that the CPU lacks ends the program by a signal.
  */
@@ -19,7 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int fail(const char *what)
@@ -148,10 +156,174 @@ static int do_pauth(void)
     return 0;
 }
 
+/* --- A counter: a step that is lost, repeated or computed wrong shows for ever after --- */
+
+typedef struct Counter {
+    uint64_t n_steps, value;
+    uint64_t longest_ns; /* between two steps, on the guest's monotonic clock */
+    uint64_t backwards;  /* how often that clock went back */
+} Counter;
+
+enum {
+    STEPS = 1000 /* between two looks at the clock */
+};
+
+static Counter *map_counter(const char *path, int flags)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+
+    if (fd < 0 || ftruncate(fd, sizeof(Counter)) < 0)
+        return MAP_FAILED;
+    return mmap(NULL, sizeof(Counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+/* Knuth's linear congruential generator */
+static uint64_t step(uint64_t value)
+{
+    return value * 6364136223846793005 + 1442695040888963407;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static int do_count(const char *path)
+{
+    volatile Counter *counter = map_counter(path, O_CREAT | O_TRUNC);
+    uint64_t last = now_ns();
+
+    if (counter == MAP_FAILED)
+        return fail(path);
+    for (;;) {
+        uint64_t now, value = counter->value;
+
+        for (int i = 0; i < STEPS; i++)
+            value = step(value);
+        counter->value = value;
+        counter->n_steps += STEPS;
+        now = now_ns();
+        if (now < last)
+            counter->backwards++;
+        else if (now - last > counter->longest_ns)
+            counter->longest_ns = now - last;
+        last = now;
+    }
+}
+
+/* n steps at once: the steps' composition is again x -> a * x + c, and so is its square. */
+static uint64_t value_after(uint64_t n)
+{
+    uint64_t a = step(1) - step(0), c = step(0), value = 0;
+
+    for (; n; n >>= 1) {
+        if (n & 1)
+            value = a * value + c;
+        c = a * c + c;
+        a *= a;
+    }
+    return value;
+}
+
+/* The counter runs on: it is between two stores now and then. */
+static int do_counted(const char *path)
+{
+    volatile Counter *counter = map_counter(path, 0);
+    bool right = false;
+    uint64_t n = 0;
+
+    if (counter == MAP_FAILED)
+        return fail(path);
+    for (int i = 0; i < 1000 && !right; i++) {
+        n = counter->n_steps;
+        right = counter->value == value_after(n) && !counter->backwards;
+        usleep(1000);
+    }
+    printf("%llu %s %llu\n", (unsigned long long)n, right ? "right" : "wrong",
+           (unsigned long long)counter->longest_ns / 1000000);
+    return 0;
+}
+
+/* --- SVE registers over a move. A system call would let the kernel drop them. --- */
+
+/* Z registers count from 1000 * n in steps of 7. Even P registers are all true. */
+#define EACH_Z(lines)                                                                              \
+    ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,"   \
+    "31\n\t" lines ".endr\n\t"
+#define EVEN_P(lines) ".irp n,0,2,4,6,8,10,12,14\n\t" lines ".endr\n\t"
+#define ODD_P(lines)  ".irp n,1,3,5,7,9,11,13,15\n\t" lines ".endr\n\t"
+#define FILL                                                                                       \
+    EACH_Z("mov x9, #1000 * \\n\n\tindex z\\n\\().d, x9, #7\n\t")                                  \
+    EVEN_P("ptrue p\\n\\().b\n\t") ODD_P("pfalse p\\n\\().b\n\t")
+#define KEEP                                                                                       \
+    EACH_Z("str z\\n, [%1, #\\n, mul vl]\n\t")                                                     \
+    EVEN_P("str p\\n, [%2, #\\n, mul vl]\n\t") ODD_P("str p\\n, [%2, #\\n, mul vl]\n\t")
+
+static bool vectors_are_kept(const uint8_t *z, const uint8_t *p, uint64_t bytes)
+{
+    for (uint64_t n = 0; n < 32; n++)
+        for (uint64_t i = 0; i < bytes / 8; i++) {
+            uint64_t value;
+
+            memcpy(&value, z + n * bytes + i * 8, sizeof(value));
+            if (value != 1000 * n + 7 * i)
+                return false;
+        }
+    for (uint64_t i = 0; i < 16 * bytes / 8; i++)
+        if (p[i] != (i / (bytes / 8) % 2 ? 0 : 0xff))
+            return false;
+    return true;
+}
+
+static int do_vectors(unsigned seconds)
+{
+    static uint8_t z[32 * 256] __attribute__((aligned(16)));
+    static uint8_t p[16 * 32] __attribute__((aligned(16)));
+    uint64_t bytes, frequency, end;
+
+    __asm__ volatile("mrs %0, cntfrq_el0\n\tmrs %1, cntvct_el0" : "=r"(frequency), "=r"(end));
+    end += frequency * seconds;
+    __asm__ volatile(".arch_extension sve\n\t" FILL "1: mrs x9, cntvct_el0\n\t"
+                     "cmp x9, %3\n\t"
+                     "b.lo 1b\n\t" KEEP "rdvl %0, #1"
+                     : "=&r"(bytes)
+                     : "r"(z), "r"(p), "r"(end)
+                     : "x9", "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8",
+                       "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
+                       "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
+                       "v31");
+    puts(vectors_are_kept(z, p, bytes) ? "kept" : "lost");
+    return 0;
+}
+
+/* --- Writes faster than a migration can follow --- */
+
+static int do_write(unsigned mib)
+{
+    uint64_t size = (uint64_t)mib << 20;
+    volatile uint8_t *memory = malloc(size);
+
+    for (uint64_t i = 1; memory; i++)
+        for (uint64_t page = 0; page < size; page += 4096)
+            memory[page] = i;
+    return fail("malloc");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && !strcmp(argv[1], "kexec"))
         return do_kexec(argv[2], argv[3]);
+    if (argc == 3 && !strcmp(argv[1], "count"))
+        return do_count(argv[2]);
+    if (argc == 3 && !strcmp(argv[1], "counted"))
+        return do_counted(argv[2]);
+    if (argc == 3 && !strcmp(argv[1], "vectors"))
+        return do_vectors(atoi(argv[2]));
+    if (argc == 3 && !strcmp(argv[1], "write"))
+        return do_write(atoi(argv[2]));
     if (argc == 2 && !strcmp(argv[1], "cycles"))
         return do_cycles();
     if (argc == 2 && !strcmp(argv[1], "sve"))

@@ -382,7 +382,7 @@ static void a_quit_during_a_reboot_ends_minivmm(void **state)
 
 static Guest *boot_with_inside(const char *name, const char *options)
 {
-    g_autofree char *initrd = initrd_with_inside();
+    g_autofree char *initrd = initrd_with_inside(true);
     g_autofree char *all = g_strdup_printf(
         "--vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\" --initrd %s %s", initrd, options);
     Guest *guest = guest_boot(name, all);

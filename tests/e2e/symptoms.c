@@ -3,6 +3,7 @@
  * docs/troubleshooting.md: each symptom is provoked here, and what the document says to do is done.
  *
  *     symptoms guests [TEST]
+ *     symptoms old           with the guest's kernel GUEST_KERNEL_OLD, before Linux 6.11
  *     symptoms host TEXT     minivmm must fail on this host, with a message that contains TEXT
  *
  * Environment variables besides those of guest.h: BARE_IMAGE, the program bare.img; MINIVMM_OPTIONS,
@@ -35,8 +36,12 @@ static int boot_without_agent(void **state)
 static void without_a_rule_in_user_space_a_plugged_cpu_stays_offline(void **state)
 {
     Guest *guest = *state;
+    g_autofree char *before = guest_run(guest, NULL, "grep ACPI:Ged /proc/interrupts");
+    g_autofree char *after = NULL;
 
     assert_outcome(guest, request(guest, "plug 1"), "done");
+    after = guest_run(guest, NULL, "grep ACPI:Ged /proc/interrupts");
+    assert_string_not_equal(before, after);
     assert_masks(guest, "0-3", "0-1", "0");
     assert_info(guest, 1, "enabled, off", "last _OST 0x1, 0x0", NULL);
     assert_int_equal(counter(guest, "cpu_on_granted"), 0);
@@ -63,6 +68,32 @@ static void with_the_rule_the_cpu_goes_online(void **state)
     guest_wait_event(guest, "vCPU 2: on");
     assert_outcome(guest, request(guest, "plug 3 until-on 60000"), "done");
     assert_masks(guest, "0-3", "0-3", "0-3");
+}
+
+static void an_older_kernel_answers_success_and_starts_nothing(void **state)
+{
+    g_autofree char *options = g_strdup_printf(
+        "--kernel %s --vcpus 2 --append \"quiet vcpuhp.agent\"", g_getenv("GUEST_KERNEL_OLD"));
+    Guest *guest = guest_boot("symptoms-old", options);
+
+    *state = guest;
+    assert_outcome(guest, request(guest, "plug 1"), "done");
+    assert_outcome(guest, request(guest, "unplug 1"), "done");
+    assert_outcome(guest, request(guest, "plug 1 until-on 2000"), "timed out");
+    assert_info(guest, 1, "enabled, off", "last _OST 0x1, 0x0", NULL);
+    assert_int_equal(counter(guest, "cpu_on_granted"), 0);
+    assert_output(guest, "no such file", "cat " CPUS "enabled 2>/dev/null || echo no such file");
+}
+
+static void a_guest_with_a_device_tree_does_not_hear_of_requests(void **state)
+{
+    Guest *guest = guest_boot("symptoms-fdt", "--fdt --vcpus 2 --append quiet");
+
+    *state = guest;
+    assert_outcome(guest, request(guest, "plug 1 1000"), "timed out");
+    assert_false(guest_saw_event(guest, "seen by the guest"));
+    assert_output(guest, "no such folder",
+                  "ls /sys/firmware/acpi 2>/dev/null || echo no such folder");
 }
 
 /* --- An unplug that is refused --- */
@@ -178,7 +209,8 @@ static char *initrd_with_madt(const uint8_t *madt, gsize len)
 }
 
 /* Boot a guest whose MADT has a wrong address, and wait for this on its console. */
-static void boot_with_moved(Guest **guest, uint8_t type, gsize base, const char *text)
+static void boot_with_moved(Guest **guest, const char *name, uint8_t type, gsize base,
+                            const char *text)
 {
     g_autofree char *base64 = NULL;
     g_autofree uint8_t *madt = NULL;
@@ -193,18 +225,19 @@ static void boot_with_moved(Guest **guest, uint8_t type, gsize base, const char 
     move_address(madt, len, type, base);
     initrd = initrd_with_madt(madt, len);
     options = g_strdup_printf("--vcpus 2 --append earlycon --initrd %s", initrd);
-    *guest = guest_start("madt-moved", options);
+    *guest = guest_start(name, options);
     guest_wait_console(*guest, text);
+    guest_wait_console(*guest, "Kernel panic");
 }
 
 static void a_redistributor_that_is_elsewhere_panics_the_guest_in_init_irq(void **state)
 {
-    boot_with_moved((Guest **)state, GICR, GICR_BASE, "init_IRQ");
+    boot_with_moved((Guest **)state, "moved-gicr", GICR, GICR_BASE, "init_IRQ");
 }
 
 static void a_distributor_that_is_elsewhere_panics_the_guest_at_its_first_interrupt(void **state)
 {
-    boot_with_moved((Guest **)state, GICD, GICD_BASE, "acpi_register_gsi");
+    boot_with_moved((Guest **)state, "moved-gicd", GICD, GICD_BASE, "acpi_register_gsi");
 }
 
 /* --- CPU_ON that nobody answers --- */
@@ -256,6 +289,7 @@ static int run_guests(void)
                                   drop_guest),
         cmocka_unit_test_teardown(
             a_distributor_that_is_elsewhere_panics_the_guest_at_its_first_interrupt, drop_guest),
+        cmocka_unit_test_teardown(a_guest_with_a_device_tree_does_not_hear_of_requests, drop_guest),
         cmocka_unit_test_teardown(cpu_on_with_the_sve_hint_is_not_supported, drop_guest),
         cmocka_unit_test_teardown(with_maxcpus_1_hot_added_cpus_wait_for_user_space_after_a_reboot,
                                   drop_guest),
@@ -264,6 +298,15 @@ static int run_guests(void)
     int failed = cmocka_run_group_tests_name("symptoms", offline, boot_without_agent, power_off);
 
     return failed + cmocka_run_group_tests_name("symptoms of boots", boots, NULL, NULL);
+}
+
+static int run_old(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(an_older_kernel_answers_success_and_starts_nothing, drop_guest),
+    };
+
+    return cmocka_run_group_tests_name("symptoms of an older kernel", tests, NULL, NULL);
 }
 
 static int run_host(void)
@@ -280,10 +323,12 @@ int main(int argc, char **argv)
             cmocka_set_test_filter(argv[2]);
         return run_guests();
     }
+    if (argc == 2 && !strcmp(argv[1], "old"))
+        return run_old();
     if (argc == 3 && !strcmp(argv[1], "host")) {
         missing = argv[2];
         return run_host();
     }
-    fprintf(stderr, "usage: symptoms guests [TEST] | symptoms host TEXT\n");
+    fprintf(stderr, "usage: symptoms guests [TEST] | symptoms old | symptoms host TEXT\n");
     return 2;
 }

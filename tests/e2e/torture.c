@@ -326,7 +326,7 @@ static gsize pick_round(Torture *t)
 static int boot(void **state)
 {
     unsigned seed = number("SEED", 1 + g_get_real_time() % 1000000);
-    g_autofree char *initrd = initrd_with_inside();
+    g_autofree char *initrd = initrd_with_inside(true);
     g_autofree char *options = g_strdup_printf("--vcpus %u --enabled 1 --append \"%s\" --initrd %s",
                                                N_VCPUS, CMDLINE, initrd);
     Torture *t = g_new0(Torture, 1);

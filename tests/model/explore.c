@@ -16,6 +16,7 @@ typedef struct Node {
 
 typedef struct Space {
     Model m;
+    Model target;   /* of moves */
     GArray *nodes;  /* Node; those from next on are to be expanded */
     GArray *edges;  /* with STUCK: pairs of nodes, by what happens without the VMM */
     uint32_t *hash; /* node + 1 */
@@ -129,6 +130,13 @@ static bool expand(Space *space, uint32_t node)
     State from = node_at(space, node)->state;
     bool dirty = true;
 
+    m->s = from;
+    model_unpack(m);
+    move_check(m, &space->target);
+    if (m->broken[0]) {
+        print_trace(space, m->broken, node, NOWHERE);
+        return false;
+    }
     for (uint32_t i = 0; i < m->actions->len; i++) {
         const Action *action = action_at(space, i);
         uint32_t to;
@@ -231,6 +239,7 @@ static bool explore(const Setup *setup, unsigned number, uint32_t limit, uint64_
     uint32_t next = 0;
 
     model_init(&space.m, setup);
+    model_init(&space.target, setup);
     if (setup->features & STUCK)
         space.edges = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     grow(&space);
@@ -247,6 +256,7 @@ static bool explore(const Setup *setup, unsigned number, uint32_t limit, uint64_
     *states += space.nodes->len;
     *calls += space.calls;
     model_clear(&space.m);
+    model_clear(&space.target);
     g_array_unref(space.nodes);
     if (space.edges)
         g_array_unref(space.edges);

@@ -187,6 +187,9 @@ void hostile_add_actions(Model *m);
 void linux_add_actions(Model *m);
 extern const Aml own_aml, block_aml;
 
+/* Save m and load it into `to`. */
+void move_check(Model *m, Model *to);
+
 /* Guest accesses, each one call. */
 uint64_t guest_read(Model *m, CallKind kind, uint32_t vcpu, uint64_t offset, uint32_t len);
 void guest_write(Model *m, CallKind kind, uint32_t vcpu, uint64_t offset, uint64_t value,

@@ -399,6 +399,8 @@ static void check_sums(Model *m)
         remove |= (uint64_t) !!(status & SLOT_REMOVE) << i;
         fw_remove |= (uint64_t) !!(status & SLOT_FW_REMOVE) << i;
         n_running += slots->table[i].power != VCPUHP_POWER_OFF;
+        RULE(!slot_in_use(&slots->table[i]) || slots->in_use[0] >> i & 1, i,
+             "M27: a slot is in use and has no bit");
     }
     RULE(slots->enabled[0] == enabled && slots->insert[0] == insert && slots->remove[0] == remove &&
              slots->fw_remove[0] == fw_remove,

@@ -84,6 +84,7 @@ static void unpack_bits(Slots *slots, uint32_t vcpu)
     slots->insert[0] |= status & SLOT_INSERT ? bit : 0;
     slots->remove[0] |= status & SLOT_REMOVE ? bit : 0;
     slots->fw_remove[0] |= status & SLOT_FW_REMOVE ? bit : 0;
+    slots->in_use[0] |= slot_in_use(&slots->table[vcpu]) ? bit : 0;
     slots->n_raised += !!(status & SLOT_INSERT) + !!(status & SLOT_REMOVE);
     slots->n_running += slots->table[vcpu].power != VCPUHP_POWER_OFF;
 }
@@ -93,6 +94,7 @@ void model_unpack(Model *m)
     Slots *slots = &m->slots;
 
     slots->enabled[0] = slots->insert[0] = slots->remove[0] = slots->fw_remove[0] = 0;
+    slots->in_use[0] = 0;
     slots->n_raised = slots->n_running = 0;
     slots->wake = m->s.wake ? FUTURE : 0;
     slots->last_event = slots->errors = 0;

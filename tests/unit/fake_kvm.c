@@ -39,6 +39,13 @@ const FakeHost fake_modern_host = {
     .gicv2 = true,
     .gicv3 = true,
     .its = true,
+    .midr = 0x410fd0c0,
+    .isar0 = 0x1011,
+    .psci_version = PSCI_VERSION(1, 1),
+    .n_counters = 6,
+    .pri_bits = 5,
+    .revision = 3,
+    .its_revision = 1,
 };
 
 FakeKvm fake;
@@ -132,7 +139,11 @@ int fake_kvm_begin(const FakeHost *host)
     fake.host = *host;
     fake.n_fail = 1;
     fake.fail_errno = EIO;
-    fake.psci_version = PSCI_VERSION(1, 1);
+    fake.psci_version = host->psci_version;
+    fake.isar0 = host->isar0;
+    fake.pmcr_n = host->n_counters;
+    fake.vgic.revision = host->revision;
+    fake.vgic.its_revision = host->its_revision;
     fake.fw_bitmap = 1;
     fake.vgic.dist_base = fake.vgic.cpu_base = fake.vgic.its_base = NO_ADDRESS;
     fake.vm_fd = new_fd(&vm_ino);
@@ -277,6 +288,8 @@ static int create_vcpu(long id)
     run_fds[id] = dup(fd);
     v->created = true;
     v->vls[0] = 0xf; /* every length of the host */
+    v->clidr = 0x3;
+    v->ccsidr = 0x1fe01a;
     v->mpidr = kvms_mpidr((uint32_t)id);
     fake.n_vcpus++;
     return fd;
@@ -475,6 +488,7 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
     v->tvm = !fake.host.fwb;
     if (fake.host.init_resets_mpidr)
         v->mpidr = kvms_mpidr((uint32_t)(v - fake.vcpus));
+    v->pmcnten = 0x15; /* unknown */
     v->irqs[TIMER_PPI].active = false;
     v->mp_state = off ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE;
     return 0;
@@ -499,20 +513,27 @@ static int vcpu_init(FakeVcpu *v, const struct kvm_vcpu_init *init)
 #define REG_APIAKEYLO  0x603000000013c108
 #define REG_PMCR       0x603000000013dce0
 #define REG_SVE_VLS    0x606000000015ffff
+#define REG_ISAR0      0x603000000013c030 /* ID_AA64ISAR0_EL1 */
+#define REG_CLIDR      0x603000000013c801
+#define REG_CCSIDR     0x6020000000110000
+#define REG_PMCNTENSET 0x603000000013dce1
+#define REG_PMCNTENCLR 0x603000000013dce2
 
 /* As KVM does, list a feature's registers only if the vCPU has it. */
 static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
 {
-    static const uint64_t ids[] = {REG_PC,        REG_V0,         REG_MIDR,     REG_MPIDR,
-                                   REG_MMFR2,     REG_SCTLR,      REG_TTBR0,    REG_TCR,
-                                   REG_MAIR,      REG_CONTEXTIDR, REG_CSSELR,   REG_PTIMER_CNT,
-                                   REG_TIMER_CNT, REG_FW_VERSION, REG_FW_BITMAP};
+    static const uint64_t ids[] = {
+        REG_PC,        REG_V0,         REG_MIDR,      REG_MPIDR,      REG_MMFR2,  REG_SCTLR,
+        REG_TTBR0,     REG_TCR,        REG_MAIR,      REG_CONTEXTIDR, REG_CSSELR, REG_PTIMER_CNT,
+        REG_TIMER_CNT, REG_FW_VERSION, REG_FW_BITMAP, REG_ISAR0,      REG_CLIDR,  REG_CCSIDR};
     static const struct {
         uint32_t feature;
         uint64_t id;
     } optional[] = {{KVM_ARM_VCPU_SVE, REG_SVE_VLS},
                     {KVM_ARM_VCPU_PTRAUTH_ADDRESS, REG_APIAKEYLO},
-                    {KVM_ARM_VCPU_PMU_V3, REG_PMCR}};
+                    {KVM_ARM_VCPU_PMU_V3, REG_PMCR},
+                    {KVM_ARM_VCPU_PMU_V3, REG_PMCNTENSET},
+                    {KVM_ARM_VCPU_PMU_V3, REG_PMCNTENCLR}};
     uint64_t room = list->n;
 
     if (!v->initialised)
@@ -531,6 +552,9 @@ static int get_reg_list(const FakeVcpu *v, struct kvm_reg_list *list)
     for (size_t i = 0; i < G_N_ELEMENTS(optional); i++)
         if (v->features >> optional[i].feature & 1)
             list->reg[list->n++] = optional[i].id;
+    for (uint64_t i = 0; i < list->n; i++)
+        if (list->reg[i] == fake.unlisted_reg)
+            list->reg[i--] = list->reg[--list->n];
     return 0;
 }
 
@@ -558,12 +582,12 @@ static void *find_reg(FakeVcpu *v, uint64_t id)
         return &v->contextidr;
     case REG_CSSELR:
         return &v->csselr;
-    case REG_FW_VERSION:
-        return &fake.psci_version;
+    case REG_CLIDR:
+        return &v->clidr;
+    case REG_CCSIDR:
+        return &v->ccsidr;
     case REG_APIAKEYLO:
         return v->features & 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS ? &v->apiakeylo : NULL;
-    case REG_PMCR:
-        return v->features & 1u << KVM_ARM_VCPU_PMU_V3 ? &v->pmcr : NULL;
     case REG_SVE_VLS:
         return v->features & 1u << KVM_ARM_VCPU_SVE ? v->vls : NULL;
     default:
@@ -576,38 +600,122 @@ static uint64_t mmfr2(void)
     return fake.host.fwb ? 1ull << 40 : 0;
 }
 
-static int get_constant(uint64_t id, uint64_t *value)
+static bool has_pmu(const FakeVcpu *v)
+{
+    return v->features & 1u << KVM_ARM_VCPU_PMU_V3;
+}
+
+static uint64_t with_n(uint64_t pmcr)
+{
+    return (pmcr & ~(0x1full << 11)) | fake.pmcr_n << 11;
+}
+
+/* Registers of the whole VM, and what is more than a variable. */
+static int get_special(const FakeVcpu *v, uint64_t id, uint64_t *value)
 {
     switch (id) {
+    case REG_MIDR:
+        *value = fake.host.midr;
+        return 0;
     case REG_MMFR2:
         *value = mmfr2();
+        return 0;
+    case REG_ISAR0:
+        *value = fake.isar0;
+        return 0;
+    case REG_FW_VERSION:
+        *value = fake.psci_version;
         return 0;
     case REG_FW_BITMAP:
         *value = fake.fw_bitmap;
         return 0;
+    case REG_TIMER_CNT:
+        *value = fake.cntvct;
+        return 0;
+    case REG_PTIMER_CNT:
+        *value = fake.cntpct;
+        return 0;
+    case REG_PMCR:
+        *value = with_n(v->pmcr);
+        return has_pmu(v) ? 0 : -ENOENT;
+    case REG_PMCNTENSET:
+    case REG_PMCNTENCLR:
+        *value = v->pmcnten;
+        return has_pmu(v) ? 0 : -ENOENT;
     default:
         return -ENOENT;
     }
 }
 
-static int set_constant(uint64_t id, const uint64_t *value)
+/* A register that can be written until a vCPU has run. */
+static int set_before_run(uint64_t *reg, uint64_t value)
+{
+    if (value == *reg)
+        return 0;
+    if (fake.has_run)
+        return -EBUSY;
+    *reg = value;
+    return 0;
+}
+
+static int set_pmcr(FakeVcpu *v, uint64_t value)
+{
+    uint64_t n = value >> 11 & 0x1f;
+
+    if (!has_pmu(v))
+        return -ENOENT;
+    v->pmcr = value;
+    if (!fake.has_run && !fake.host.old_counters && n <= fake.host.n_counters)
+        fake.pmcr_n = n;
+    return 0;
+}
+
+static int set_pmcnten(FakeVcpu *v, bool set, uint64_t value)
+{
+    uint64_t valid = 1ull << 31 | ((1ull << fake.pmcr_n) - 1);
+
+    if (!has_pmu(v))
+        return -ENOENT;
+    if (!fake.host.pmu_sets)
+        v->pmcnten = value & valid;
+    else if (set)
+        v->pmcnten |= value & valid;
+    else
+        v->pmcnten &= ~value;
+    return 0;
+}
+
+static int set_special(FakeVcpu *v, uint64_t id, const uint64_t *value)
 {
     switch (id) {
-    case REG_PTIMER_CNT:
     case REG_TIMER_CNT:
         fake.n_jumps++;
+        fake.jumped_at = fake.n_calls;
+        fake.cntvct = *value;
+        return 0;
+    case REG_PTIMER_CNT:
+        fake.n_jumps++;
+        fake.jumped_at = fake.n_calls;
+        fake.cntpct = *value;
         return 0;
     case REG_MIDR:
-        return -EINVAL;
+        return *value == fake.host.midr ? 0 : -EINVAL;
     case REG_MMFR2:
         return *value == mmfr2() ? 0 : -EINVAL;
-    case REG_FW_BITMAP:
-        if (*value == fake.fw_bitmap)
-            return 0;
-        if (fake.has_run)
-            return -EBUSY;
-        fake.fw_bitmap = *value;
+    case REG_ISAR0:
+        return *value & ~fake.host.isar0 ? -EINVAL : set_before_run(&fake.isar0, *value);
+    case REG_FW_VERSION:
+        if (*value < PSCI_VERSION(0, 2) || *value > fake.host.psci_version)
+            return -EINVAL;
+        fake.psci_version = *value;
         return 0;
+    case REG_FW_BITMAP:
+        return *value & ~1ull ? -EINVAL : set_before_run(&fake.fw_bitmap, *value);
+    case REG_PMCR:
+        return set_pmcr(v, *value);
+    case REG_PMCNTENSET:
+    case REG_PMCNTENCLR:
+        return set_pmcnten(v, id == REG_PMCNTENSET, *value);
     default:
         return -ENOENT;
     }
@@ -621,8 +729,10 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
 
     if (!v->initialised)
         return -ENOEXEC;
-    if (!own || (reg->id == fake.hidden_reg))
-        return set ? set_constant(reg->id, value) : get_constant(reg->id, value);
+    if (reg->id == fake.hidden_reg || reg->id == fake.unlisted_reg)
+        return -ENOENT;
+    if (!own)
+        return set ? set_special(v, reg->id, value) : get_special(v, reg->id, value);
     if (reg->id == REG_SVE_VLS && set && v->finalised)
         return -EPERM;
     memcpy(set ? own : value, set ? value : own, size);
@@ -839,6 +949,12 @@ static int vcpu_ioctl(uint32_t id, unsigned long request, void *arg)
     case KVM_SET_MP_STATE:
         v->mp_state = ((struct kvm_mp_state *)arg)->mp_state;
         return 0;
+    case KVM_GET_VCPU_EVENTS:
+        *(struct kvm_vcpu_events *)arg = v->events;
+        return 0;
+    case KVM_SET_VCPU_EVENTS:
+        v->events = *(const struct kvm_vcpu_events *)arg;
+        return 0;
     case KVM_SET_DEVICE_ATTR:
         return set_pmu_attr(v, arg);
     default:
@@ -934,6 +1050,94 @@ static void write_fields(FakeIrq *irqs, uint32_t n, uint32_t offset, uint32_t va
     }
 }
 
+static uint32_t read_field(const FakeIrq *irq, uint32_t reg)
+{
+    switch (reg) {
+    case 0x080:
+        return irq->group1;
+    case 0x100:
+    case 0x180:
+        return irq->enabled;
+    case 0x200:
+        return irq->pending || (is_v2() && !irq->edge && irq->line);
+    case 0x300:
+    case 0x380:
+        return irq->active;
+    case 0x400:
+        return irq->priority;
+    case 0x800:
+        return irq->targets;
+    case 0xc00:
+        return (uint32_t)irq->edge << 1;
+    default:
+        return 0;
+    }
+}
+
+/* KVM reads as 0 what is no register. */
+static uint32_t read_fields(const FakeIrq *irqs, uint32_t n, uint32_t offset)
+{
+    static const uint32_t starts[] = {0x1000, 0xc00, 0x800, 0x400, 0x380, 0x300,
+                                      0x280,  0x200, 0x180, 0x100, 0x080};
+    uint32_t value = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(starts); i++) {
+        uint32_t bits = field_bits(starts[i]), first;
+
+        if (offset < starts[i])
+            continue;
+        if (!bits)
+            break;
+        first = (offset - starts[i]) * 8 / bits;
+        for (uint32_t j = 0; j < 32 / bits && first + j < n; j++)
+            value |= read_field(&irqs[first + j], starts[i]) << (j * bits);
+        break;
+    }
+    return value;
+}
+
+/* GICD_CPENDSGIR, GICD_SPENDSGIR */
+static bool is_sgi_source(uint32_t offset)
+{
+    return is_v2() && offset >= 0xf10 && offset < 0xf30;
+}
+
+static uint32_t read_sources(const FakeIrq *sgis, uint32_t offset)
+{
+    uint32_t value = 0;
+
+    for (uint32_t i = 0; i < 4; i++)
+        value |= (uint32_t)sgis[offset % 16 + i].sources << (8 * i);
+    return value;
+}
+
+static void write_sources(FakeIrq *sgis, uint32_t offset, uint32_t value)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        FakeIrq *sgi = &sgis[offset % 16 + i];
+        uint8_t bits = (uint8_t)(value >> (8 * i));
+
+        sgi->sources = offset >= 0xf20 ? sgi->sources | bits : sgi->sources & ~bits;
+        sgi->pending = sgi->sources;
+    }
+}
+
+#define IIDR (0x4b00043bu | fake.vgic.revision << 12)
+
+/* Of a GICv3, user space may choose an older revision. */
+static int write_iidr(uint32_t value)
+{
+    uint32_t revision = value >> 12 & 0xf;
+
+    if ((value ^ IIDR) & ~0xf000u)
+        return -EINVAL;
+    if (is_v2() ? value != IIDR : revision < 2 || revision > fake.host.revision)
+        return -EINVAL;
+    fake.vgic.revision = revision;
+    fake.vgic.iidr_confirmed = true;
+    return 0;
+}
+
 static int write_distributor(uint64_t attr, uint32_t value)
 {
     uint32_t offset = (uint32_t)attr, bank = attr >> 32 & 0xff;
@@ -943,12 +1147,8 @@ static int write_distributor(uint64_t attr, uint32_t value)
         fake.vgic.ctlr = value & 1;
         return 0;
     }
-    if (offset == 0x008) {
-        if (value != 0x43b)
-            return -EINVAL;
-        fake.vgic.iidr_confirmed = true;
-        return 0;
-    }
+    if (offset == 0x008)
+        return write_iidr(value);
     if (!is_v2() && offset >= 0x6100 && offset < 0x6000 + 8 * fake.vgic.n_irqs) {
         if (offset % 8 == 0)
             fake.vgic.spis[offset % 0x6000 / 8].router = value & 0xffffff;
@@ -956,6 +1156,10 @@ static int write_distributor(uint64_t attr, uint32_t value)
     }
     if (is_v2() && bank >= fake.n_vcpus)
         return -EINVAL;
+    if (is_sgi_source(offset)) {
+        write_sources(fake.vcpus[bank].irqs, offset, value);
+        return 0;
+    }
     /* The GICv2's banked part, which in a GICv3 ignores writes. */
     memcpy(irqs, fake.vgic.spis, sizeof(irqs));
     memcpy(irqs, fake.vcpus[bank].irqs, sizeof(fake.vcpus[bank].irqs));
@@ -964,6 +1168,50 @@ static int write_distributor(uint64_t attr, uint32_t value)
            sizeof(irqs) - FAKE_N_PRIVATE * sizeof(*irqs));
     if (is_v2())
         write_fields(fake.vcpus[bank].irqs, FAKE_N_PRIVATE, offset, value, true);
+    return 0;
+}
+
+static int read_distributor(uint64_t attr, uint32_t *value)
+{
+    uint32_t offset = (uint32_t)attr, bank = attr >> 32 & 0xff;
+    FakeIrq irqs[1024];
+
+    if (is_v2() && bank >= fake.n_vcpus)
+        return -EINVAL;
+    if (offset == 0x000) {
+        *value = fake.vgic.ctlr;
+    } else if (offset == 0x008) {
+        *value = IIDR;
+    } else if (!is_v2() && offset >= 0x6100 && offset < 0x6000 + 8 * fake.vgic.n_irqs) {
+        *value = offset % 8 ? 0 : fake.vgic.spis[offset % 0x6000 / 8].router;
+    } else if (is_sgi_source(offset)) {
+        *value = read_sources(fake.vcpus[bank].irqs, offset);
+    } else {
+        memcpy(irqs, fake.vgic.spis, sizeof(irqs));
+        memset(irqs, 0, FAKE_N_PRIVATE * sizeof(*irqs));
+        if (is_v2())
+            memcpy(irqs, fake.vcpus[bank].irqs, sizeof(fake.vcpus[bank].irqs));
+        *value = read_fields(irqs, fake.vgic.n_irqs, offset);
+    }
+    return 0;
+}
+
+/* The levels of 32 lines. */
+static int line_levels(FakeVcpu *v, uint32_t attr, uint32_t *value, bool set)
+{
+    uint32_t first = attr & 0x3ff;
+    FakeIrq *irqs = first ? &fake.vgic.spis[first] : v->irqs;
+
+    if (attr >> 10 || first % 32 || first >= fake.vgic.n_irqs)
+        return -EINVAL;
+    if (!set)
+        *value = 0;
+    for (uint32_t i = 0; i < 32; i++) {
+        if (set)
+            irqs[i].line = *value >> i & 1;
+        else
+            *value |= (uint32_t)irqs[i].line << i;
+    }
     return 0;
 }
 
@@ -1005,12 +1253,29 @@ static int write_redistributor(FakeVcpu *v, uint32_t offset, uint32_t value)
     }
 }
 
+static uint32_t read_redistributor(const FakeVcpu *v, uint32_t offset)
+{
+    uint64_t base = offset < 0x78 ? v->propbaser : v->pendbaser;
+
+    switch (offset) {
+    case 0x0000:
+        return v->gicr_ctlr | 6; /* IR, CES */
+    case 0x0070:
+    case 0x0074:
+    case 0x0078:
+    case 0x007c:
+        return (uint32_t)(base >> (offset % 8 * 8));
+    default:
+        return offset >= 0x10000 ? read_fields(v->irqs, FAKE_N_PRIVATE, offset - 0x10000) : 0;
+    }
+}
+
 #define CTLR_FIXED ((fake.vgic.pri_bits - 1) << 8)
 
 static int cpu_sysreg(FakeCpuInterface *cpu, uint32_t instr, uint64_t *value, bool set)
 {
     /* Preemption levels in 32s: KVM has registers for them only. */
-    uint32_t n_apr = fake.vgic.pri_bits == 7 ? 4 : fake.vgic.pri_bits == 6 ? 2 : 1;
+    uint32_t n_apr = cpu->ctlr >> 8 == 6 ? 4 : cpu->ctlr >> 8 == 5 ? 2 : 1;
     uint32_t *reg;
 
     if (instr >= 0xc644 && instr <= 0xc647) {
@@ -1032,7 +1297,8 @@ static int cpu_sysreg(FakeCpuInterface *cpu, uint32_t instr, uint64_t *value, bo
             reg = &cpu->bpr1;
             break;
         case 0xc664:
-            if (set && (*value & ~3ull) != CTLR_FIXED)
+            /* A guest may have fewer priority bits than the host. */
+            if (set && ((*value & ~0x703ull) || (*value >> 8 & 7) > fake.vgic.pri_bits - 1))
                 return -EINVAL;
             reg = &cpu->ctlr;
             break;
@@ -1056,36 +1322,41 @@ static int cpu_sysreg(FakeCpuInterface *cpu, uint32_t instr, uint64_t *value, bo
 }
 
 /* GICv2: GICC_CTLR, PMR, BPR, ABPR, APR0 … 3, of which the last three are not there. */
-static int write_cpu_v2(uint64_t attr, uint32_t value)
+static int cpu_v2(uint64_t attr, uint32_t *value, bool set)
 {
-    uint32_t bank = attr >> 32 & 0xff;
+    uint32_t bank = attr >> 32 & 0xff, none = 0, *reg = &none;
     FakeCpuInterface *cpu = &fake.vcpus[bank].cpu;
 
     if (bank >= fake.n_vcpus)
         return -EINVAL;
     switch ((uint32_t)attr) {
     case 0x00:
-        cpu->ctlr = value;
-        return 0;
+        reg = &cpu->ctlr;
+        break;
     case 0x04:
-        cpu->pmr = value;
-        return 0;
+        reg = &cpu->pmr;
+        break;
     case 0x08:
-        cpu->bpr0 = value;
-        return 0;
+        reg = &cpu->bpr0;
+        break;
     case 0x1c:
-        cpu->bpr1 = value;
-        return 0;
+        reg = &cpu->bpr1;
+        break;
     case 0xd0:
-        cpu->ap1r[0] = value;
-        return 0;
+        reg = &cpu->ap1r[0];
+        break;
     case 0xd4:
     case 0xd8:
     case 0xdc:
-        return 0;
+        break;
     default:
         return -ENXIO;
     }
+    if (set)
+        *reg = *value;
+    else
+        *value = *reg;
+    return 0;
 }
 
 static int vgic_register(const struct kvm_device_attr *attr, bool set)
@@ -1102,18 +1373,23 @@ static int vgic_register(const struct kvm_device_attr *attr, bool set)
         return -EBUSY;
     switch (attr->group) {
     case KVM_DEV_ARM_VGIC_GRP_DIST_REGS:
-        if (set)
-            return write_distributor(attr->attr, *(uint32_t *)value);
-        if (attr->attr != 0x000 && attr->attr != 0x008)
-            return -ENXIO;
-        *(uint32_t *)value = attr->attr ? 0x43b : fake.vgic.ctlr;
-        return 0;
+        return set ? write_distributor(attr->attr, *(uint32_t *)value)
+                   : read_distributor(attr->attr, value);
     case KVM_DEV_ARM_VGIC_GRP_CPU_REGS:
-        return is_v2() && set ? write_cpu_v2(attr->attr, *(uint32_t *)value) : -ENXIO;
-    case KVM_DEV_ARM_VGIC_GRP_REDIST_REGS:
-        if (is_v2() || !set)
+        return is_v2() ? cpu_v2(attr->attr, value, set) : -ENXIO;
+    case KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO:
+        if (is_v2())
             return -ENXIO;
-        return v ? write_redistributor(v, (uint32_t)attr->attr, *(uint32_t *)value) : -EINVAL;
+        return v ? line_levels(v, (uint32_t)attr->attr, value, set) : -EINVAL;
+    case KVM_DEV_ARM_VGIC_GRP_REDIST_REGS:
+        if (is_v2())
+            return -ENXIO;
+        if (!v)
+            return -EINVAL;
+        if (set)
+            return write_redistributor(v, (uint32_t)attr->attr, *(uint32_t *)value);
+        *(uint32_t *)value = read_redistributor(v, (uint32_t)attr->attr);
+        return 0;
     case KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS:
         if (is_v2())
             return -ENXIO;
@@ -1222,7 +1498,7 @@ static int init_vgic(void)
     if (fake.vgic.initialised)
         return 0;
     fake.vgic.initialised = true;
-    fake.vgic.pri_bits = 5;
+    fake.vgic.pri_bits = fake.host.pri_bits;
     if (!fake.vgic.n_irqs)
         fake.vgic.n_irqs = 256;
     for (uint32_t i = FAKE_N_PRIVATE; i < fake.vgic.n_irqs; i++)
@@ -1265,6 +1541,10 @@ static int vgic_set(const struct kvm_device_attr *attr)
         return 0;
     }
     case KVM_DEV_ARM_VGIC_GRP_CTRL:
+        if (attr->attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES && !is_v2()) {
+            fake.vgic.n_pending_saves++;
+            return any_vcpu(true) ? -EBUSY : 0;
+        }
         return attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT ? init_vgic() : -ENXIO;
     default:
         return vgic_register(attr, true);
@@ -1305,13 +1585,89 @@ static int vgic_ioctl(unsigned long request, void *arg)
     }
 }
 
+/* The registers of the ITS that are left alone once it is enabled. */
+static uint64_t *find_its_register(uint64_t offset)
+{
+    if (offset >= 0x100 && offset < 0x140)
+        return &fake.vgic.basers[(offset - 0x100) / 8];
+    return offset == 0x80 ? &fake.vgic.cbaser : offset == 0x88 ? &fake.vgic.cwriter : NULL;
+}
+
+static int its_write(uint64_t offset, uint64_t value)
+{
+    FakeVgic *vgic = &fake.vgic;
+    uint64_t *reg = find_its_register(offset);
+
+    switch (offset) {
+    case 0x00:
+        vgic->its_enabled = value & 1;
+        return 0;
+    case 0x04:
+        if ((value >> 12 & 0xf) > fake.host.its_revision)
+            return -EINVAL;
+        vgic->its_revision = value >> 12 & 0xf;
+        return 0;
+    case 0x90:
+        if (vgic->its_enabled)
+            return -EBUSY;
+        vgic->creadr = value;
+        return 0;
+    default:
+        if (!reg)
+            return -ENXIO;
+        if (vgic->its_enabled)
+            return 0;
+        if (offset == 0x80)
+            vgic->creadr = vgic->cwriter = 0;
+        *reg = value;
+        return 0;
+    }
+}
+
+static int its_read(uint64_t offset, uint64_t *value)
+{
+    const uint64_t *reg = find_its_register(offset);
+
+    switch (offset) {
+    case 0x00:
+        *value = fake.vgic.its_enabled | 1u << 31; /* Quiescent */
+        return 0;
+    case 0x04:
+        *value = 0x4b00043b | fake.vgic.its_revision << 12;
+        return 0;
+    case 0x90:
+        *value = fake.vgic.creadr;
+        return 0;
+    default:
+        if (!reg)
+            return -ENXIO;
+        *value = *reg;
+        return 0;
+    }
+}
+
+/* KVM finds the tables by the registers. */
+static int restore_tables(void)
+{
+    fake.vgic.n_restores++;
+    return fake.vgic.its_enabled ? -EINVAL : 0;
+}
+
 static int its_set(const struct kvm_device_attr *attr)
 {
     if (attr->group == KVM_DEV_ARM_VGIC_GRP_ADDR && attr->attr == KVM_VGIC_ITS_ADDR_TYPE)
         return set_once(&fake.vgic.its_base, *(const uint64_t *)(uintptr_t)attr->addr, 0x10000);
+    if (attr->group == KVM_DEV_ARM_VGIC_GRP_ITS_REGS)
+        return any_vcpu(true) ? -EBUSY
+                              : its_write(attr->attr, *(const uint64_t *)(uintptr_t)attr->addr);
     if (attr->group != KVM_DEV_ARM_VGIC_GRP_CTRL)
         return -ENXIO;
     switch (attr->attr) {
+    case KVM_DEV_ARM_ITS_SAVE_TABLES:
+        fake.vgic.n_saves++;
+        return any_vcpu(true) ? -EBUSY : 0;
+    case KVM_DEV_ARM_ITS_RESTORE_TABLES:
+        return any_vcpu(true) ? -EBUSY : restore_tables();
     case KVM_DEV_ARM_VGIC_CTRL_INIT:
         fake.vgic.its_initialised = true;
         return 0;
@@ -1331,6 +1687,9 @@ static int its_ioctl(unsigned long request, void *arg)
     case KVM_SET_DEVICE_ATTR:
         return its_set(attr);
     case KVM_GET_DEVICE_ATTR:
+        if (attr->group == KVM_DEV_ARM_VGIC_GRP_ITS_REGS)
+            return any_vcpu(true) ? -EBUSY
+                                  : its_read(attr->attr, (uint64_t *)(uintptr_t)attr->addr);
         if (attr->group != KVM_DEV_ARM_VGIC_GRP_ADDR || attr->attr != KVM_VGIC_ITS_ADDR_TYPE)
             return -ENXIO;
         *(uint64_t *)(uintptr_t)attr->addr = fake.vgic.its_base;
@@ -1371,8 +1730,14 @@ static const char *request_name(unsigned long request)
         return "KVM_GET_ONE_REG";
     case KVM_SET_ONE_REG:
         return "KVM_SET_ONE_REG";
+    case KVM_GET_MP_STATE:
+        return "KVM_GET_MP_STATE";
     case KVM_SET_MP_STATE:
         return "KVM_SET_MP_STATE";
+    case KVM_GET_VCPU_EVENTS:
+        return "KVM_GET_VCPU_EVENTS";
+    case KVM_SET_VCPU_EVENTS:
+        return "KVM_SET_VCPU_EVENTS";
     case KVM_RUN:
         return "KVM_RUN";
     case KVM_SET_USER_MEMORY_REGION:
@@ -1402,6 +1767,7 @@ static bool is_change(unsigned long request, const void *arg)
     case KVM_ARM_VCPU_FINALIZE:
     case KVM_SET_ONE_REG:
     case KVM_SET_MP_STATE:
+    case KVM_SET_VCPU_EVENTS:
     case KVM_SET_DEVICE_ATTR:
     case KVM_SET_USER_MEMORY_REGION:
         return true;

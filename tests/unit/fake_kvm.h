@@ -26,6 +26,14 @@ typedef struct FakeHost {
     bool filter, gicv2, gicv3, its;
     bool init_resets_mpidr; /* each time, as Linux 6.4 to 6.9 do */
     bool fwb;               /* FEAT_S2FWB */
+    bool pmu_sets;          /* PMCNTENSET_EL0 sets bits only, as in Linux 6.3 to 6.14 */
+    bool old_counters;      /* writes to PMCR_EL0.N are ignored, as before Linux 6.8 */
+    uint64_t midr, isar0;   /* the latter can be narrowed: bits can be cleared */
+    uint32_t psci_version;  /* the newest that KVM knows */
+    uint32_t n_counters;    /* PMCR_EL0.N */
+    uint32_t pri_bits;      /* of the GICv3 */
+    uint32_t revision;      /* of the vGIC: GICD_IIDR; of a GICv3, those from 2 on can be chosen */
+    uint32_t its_revision;  /* … and of the ITS, those from 0 on */
 } FakeHost;
 
 extern const FakeHost fake_modern_host;
@@ -35,6 +43,7 @@ typedef struct FakeIrq {
     bool enabled, active, pending, group1, edge, line;
     uint8_t priority;
     uint8_t targets; /* GICv2 */
+    uint8_t sources; /* GICv2, SGIs: the CPUs for which it is pending */
     uint32_t router; /* GICv3 */
 } FakeIrq;
 
@@ -49,7 +58,10 @@ typedef struct FakeVcpu {
     int pmu_irq;
     uint32_t mp_state;
     uint64_t x[31], pc, sctlr, tcr, ttbr0, mair, contextidr, mpidr, csselr, v0[2], apiakeylo, pmcr,
-        vls[8];
+        vls[8], clidr;
+    uint64_t pmcnten; /* the counters that are enabled */
+    uint32_t ccsidr;  /* of CSSELR_EL1 0 */
+    struct kvm_vcpu_events events;
     bool tvm;          /* KVM traps writes to the MMU's registers */
     bool mmio_pending; /* KVM will complete it in the next run, whatever became of the vCPU */
     /* What the guest does next: the exit that KVM_RUN comes back with. 0: it just runs. */
@@ -68,6 +80,10 @@ typedef struct FakeVgic {
     int n_its_resets;
     uint32_t type, n_irqs, ctlr;
     bool iidr_confirmed;
+    uint32_t revision, its_revision;
+    bool its_enabled;
+    uint64_t cbaser, creadr, cwriter, basers[8];
+    int n_pending_saves, n_saves, n_restores; /* of tables in the guest's memory */
     uint64_t dist_base, cpu_base, its_base, regions[16];
     uint32_t n_regions;
     uint32_t pri_bits;
@@ -92,7 +108,10 @@ typedef struct FakeKvm {
     FakeSlot slots[FAKE_MAX_SLOTS];
     bool has_run;
     uint64_t psci_version, fw_bitmap; /* firmware registers, of the whole VM */
+    uint64_t isar0, pmcr_n;           /* the same: ID_AA64ISAR0_EL1, PMCR_EL0.N */
+    uint64_t cntvct, cntpct;          /* the same: what was written last */
     uint64_t hidden_reg;              /* a register that is listed, but answers ENOENT; 0: none */
+    uint64_t unlisted_reg;            /* a register that this KVM does not know yet; 0: none */
     /* Called before each ioctl, without the fake's lock: what happens then happens in the midst of
      * what the code under test is doing. NULL: nothing does. */
     void (*before)(unsigned long request, void *opaque);
@@ -105,7 +124,8 @@ typedef struct FakeKvm {
     int n_changes;   /* ioctls so far that changed the VM */
     int n_unmaps;    /* times the machine's stage-2 mappings were thrown away */
     int n_flushes;   /* times all of the guest's memory was cleaned */
-    int n_jumps;     /* times the guest's counter was set */
+    int n_jumps;     /* times one of the guest's counters was set … */
+    int jumped_at;   /* … and the last ioctl that did */
     int n_deadlocks; /* ioctls on a vCPU that another thread has in KVM_RUN: they would block */
 } FakeKvm;
 

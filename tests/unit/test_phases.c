@@ -12,11 +12,13 @@
 #include <vcpuhp/acpi.h>
 #include <vcpuhp/psci.h>
 #include <vcpuhp/regs.h>
+#include <vcpuhp/state.h>
 
 #define N_VCPUS 4
 
 typedef enum {
     PHASE_NEW,
+    PHASE_LOADED, /* from PHASE_RUNNING, and not resumed */
     PHASE_RUNNING,
     PHASE_STOPPING, /* vCPU 0 has not parked yet */
     PHASE_STOPPED,
@@ -52,16 +54,36 @@ static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
                                           .irq_set = on_irq};
 static const VcpuhpEntry entry = {.size = sizeof(VcpuhpEntry), .address = 0x1000};
 
-static Fixture begin(Phase phase)
+static Vcpuhp *new_context(void)
 {
-    Fixture f = {.phase = phase};
     VcpuhpConfig config;
+    Vcpuhp *hp;
 
     vcpuhp_config_init(&config, N_VCPUS, 2);
     config.coldplug = VCPUHP_COLDPLUG_REMOVABLE;
-    f.hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
-    assert_non_null(f.hp);
-    if (phase == PHASE_NEW)
+    hp = vcpuhp_new(&config, &callbacks, NULL, NULL);
+    assert_non_null(hp);
+    return hp;
+}
+
+static void load_what_runs(Fixture *f)
+{
+    g_autoptr(Vcpuhp) from = new_context();
+    g_autoptr(GBytes) state = NULL;
+
+    assert_true(vcpuhp_start(from, &entry, NULL));
+    assert_true(vcpuhp_vcpu_enter(from, 0));
+    state = vcpuhp_save(from, NULL);
+    assert_true(vcpuhp_load(f->hp, state, NULL));
+}
+
+static Fixture begin(Phase phase)
+{
+    Fixture f = {.phase = phase, .hp = new_context()};
+
+    if (phase == PHASE_LOADED)
+        load_what_runs(&f);
+    if (phase == PHASE_NEW || phase == PHASE_LOADED)
         return f;
     assert_true(vcpuhp_start(f.hp, &entry, NULL));
     assert_true(vcpuhp_vcpu_enter(f.hp, 0));
@@ -76,7 +98,7 @@ static Fixture begin(Phase phase)
 
 static bool runs(const Fixture *f)
 {
-    return f->phase == PHASE_RUNNING || f->phase == PHASE_STOPPING;
+    return f->phase == PHASE_LOADED || f->phase == PHASE_RUNNING || f->phase == PHASE_STOPPING;
 }
 
 static void assert_error(bool ok, GError *error, VcpuhpError code)
@@ -174,11 +196,41 @@ static void call_out_of_order(Fixture *f)
         ok = vcpuhp_reset(f->hp, &error);
         assert_error(ok, error, VCPUHP_ERROR_ORDER);
     }
-    assert_false(vcpuhp_vcpu_enter(f->hp, 0));
+    if (f->phase != PHASE_LOADED)
+        assert_false(vcpuhp_vcpu_enter(f->hp, 0));
     assert_int_equal(vcpuhp_psci_call(f->hp, 0, x, false),
                      runs(f) ? VCPUHP_PSCI_NOT_PSCI : VCPUHP_PSCI_PARK);
     if (f->phase != PHASE_STOPPING)
         assert_int_equal(vcpuhp_vcpu_park_if_asked(f->hp, 0), !runs(f));
+}
+
+/* Loading nonsense is refused in every phase; the state of another context only too late. */
+static void call_for_a_state(Fixture *f)
+{
+    g_autoptr(GBytes) nonsense = g_bytes_new_static("nonsense", 8), state = NULL;
+    g_autoptr(Vcpuhp) other = new_context();
+    g_autoptr(GBytes) others = vcpuhp_save(other, NULL);
+    GError *error = NULL;
+    bool ok;
+
+    ok = vcpuhp_load(f->hp, nonsense, &error);
+    assert_error(ok, error, VCPUHP_ERROR_STATE);
+    error = NULL;
+    if (f->phase != PHASE_NEW) {
+        ok = vcpuhp_load(f->hp, others, &error);
+        assert_error(ok, error, VCPUHP_ERROR_ORDER);
+        error = NULL;
+    }
+    if (f->phase != PHASE_LOADED) {
+        ok = vcpuhp_resume(f->hp, &error);
+        assert_error(ok, error, VCPUHP_ERROR_ORDER);
+        error = NULL;
+    }
+    state = vcpuhp_save(f->hp, &error);
+    if (f->phase == PHASE_STOPPING || f->phase == PHASE_STOPPED)
+        assert_error(state != NULL, error, VCPUHP_ERROR_ORDER);
+    else
+        assert_non_null(state);
 }
 
 static void call_all(Fixture *f)
@@ -187,6 +239,7 @@ static void call_all(Fixture *f)
         call_for_no_vcpu(f, no_vcpus[i]);
     call_for_a_vcpu_that_is_off(f);
     call_for_no_request(f);
+    call_for_a_state(f);
     call_what_always_works(f);
     call_out_of_order(f);
 }

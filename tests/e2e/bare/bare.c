@@ -9,6 +9,7 @@
  *                             with big-endian data accesses
  *     both CPU CPU X0 X1 X2 X3    a call from two vCPUs at once; prints both X0
  *     off CPU                 that vCPU turns itself off
+ *     cycle CPU               turn that vCPU on and off, until the next command arrives
  *     all X1 X2 X3            every PSCI call, by HVC and SMC, except those that end the machine or
  *                             the caller; prints a line for each answer but NOT_SUPPORTED
  *     entry CPU               prints the registers with which that vCPU began
@@ -52,7 +53,10 @@ void exception(void);
 
 enum {
     PSCI_CPU_OFF = 0x84000002,
+    PSCI_CPU_ON = 0xc4000003,
+    PSCI_AFFINITY_INFO = 0xc4000004,
     PSCI_SYSTEM_OFF = 0x84000008,
+    AFFINITY_OFF = 1,
 };
 
 /* --- Registers: one access of exactly this size --- */
@@ -408,6 +412,19 @@ static void call_both(uint64_t a, uint64_t b, const uint64_t *x)
     print_hex(wait_result(&cpus[b]));
 }
 
+static void cycle(uint64_t cpu)
+{
+    const uint64_t off[5] = {CONDUIT_HVC, PSCI_CPU_OFF};
+
+    while (read_memory(4, UARTFR) & FR_RXFE) {
+        while (smccc(CONDUIT_HVC, PSCI_CPU_ON, cpu, (uintptr_t)secondary, 0) != 0)
+            ;
+        post(&cpus[cpu], off);
+        while (smccc(CONDUIT_HVC, PSCI_AFFINITY_INFO, cpu, 0, 0) != AFFINITY_OFF)
+            ;
+    }
+}
+
 static void try_call(uint32_t id, const uint64_t *x)
 {
     static const char *const names[] = {[CONDUIT_HVC] = "hvc ", [CONDUIT_SMC] = "smc "};
@@ -541,6 +558,8 @@ static bool execute(const char *command, char *args)
         call_both(n[0], n[1], n + 2);
     else if (equal(command, "off"))
         post(&cpus[n[0]], (const uint64_t[5]){CONDUIT_HVC, PSCI_CPU_OFF});
+    else if (equal(command, "cycle"))
+        cycle(n[0]);
     else if (equal(command, "all"))
         call_all(n);
     else if (equal(command, "entry"))
