@@ -74,6 +74,8 @@ static const uint32_t main_ioctls[] = {
     /* vcpuhp_reset() */
     KVM_GET_DEVICE_ATTR,
     KVM_SET_DEVICE_ATTR,
+    /* vcpuhp_free(), with --warm-up */
+    KVM_SET_USER_MEMORY_REGION,
     /* the terminal */
     TCGETS,
     TCSETS,

@@ -13,7 +13,7 @@
 
 static int boot_filtered(void **state)
 {
-    *state = guest_boot("seccomp", "--seccomp --its --vcpus 4 --enabled 1 "
+    *state = guest_boot("seccomp", "--seccomp --its --warm-up --vcpus 4 --enabled 1 "
                                    "--append \"quiet vcpuhp.agent\"");
     return 0;
 }
@@ -88,6 +88,8 @@ static void a_vcpu_is_forced_out_under_the_filter(void **state)
 static void a_filtered_minivmm_opens_no_file(void **state)
 {
     assert_refused(*state, "kernel /dev/null", "--seccomp", NULL);
+    assert_refused(*state, "save /dev/null", "--seccomp", NULL);
+    assert_refused(*state, "migrate /dev/null", "--seccomp", NULL);
 }
 
 static void a_filtered_minivmm_ends(void **state)

@@ -24,8 +24,11 @@
 typedef struct Torture {
     Guest *guest;
     GRand *random;
+    char *initrd, *options;
+    unsigned n_moves;
     bool enabled[N_VCPUS]; /* as the outcomes say */
     unsigned last_request; /* the highest id */
+    unsigned last_checked; /* requests up to here have ended once */
     unsigned n_done, n_refused, n_other;
     unsigned n_fds, n_threads, n_maps; /* of minivmm, when each vCPU has been on once */
 } Torture;
@@ -112,6 +115,12 @@ static void settle(Torture *t, unsigned id, unsigned vcpu, bool enables)
     }
 }
 
+static void check_requests(Torture *t)
+{
+    while (t->last_checked < t->last_request)
+        assert_outcome(t->guest, ++t->last_checked, NULL);
+}
+
 static void assert_cpus(Torture *t)
 {
     g_autofree char *mask = format_mask(t->enabled);
@@ -178,6 +187,16 @@ static void opposite(Torture *t)
         t->last_request = g_ascii_strtoull(answer + strlen("request "), NULL, 10);
         settle(t, t->last_request, vcpu, !enables);
     }
+}
+
+/* What minivmm uses of the host when each vCPU has been on. */
+static void measure(Torture *t)
+{
+    plug_burst(t);
+    unplug_burst(t);
+    t->n_fds = host_number(t->guest, "ls fd | wc -l");
+    t->n_threads = host_number(t->guest, "ls task | wc -l");
+    t->n_maps = host_number(t->guest, "wc -l <maps");
 }
 
 static void refusal(Torture *t)
@@ -290,6 +309,25 @@ static void kexec_alone(Torture *t)
     up_again(t);
 }
 
+/* In a new process, whose events begin anew. */
+static void move_by_file(Torture *t)
+{
+    g_autofree char *name = g_strdup_printf("torture-%u", ++t->n_moves);
+    g_autofree char *path = g_strconcat(t->initrd, ".machine", NULL);
+    g_autofree char *options = g_strdup_printf("%s --restore %s", t->options, path);
+    Guest *from = t->guest;
+
+    check_requests(t);
+    g_free(guest_command(from, "save %s", path));
+    g_free(guest_command(from, "quit"));
+    assert_int_equal(guest_wait_exit(from), 0);
+    t->guest = guest_start_moved(from, name, options);
+    guest_free(from);
+    assert_cpus(t);
+    unlink(path);
+    measure(t);
+}
+
 static const struct {
     const char *name;
     unsigned weight;
@@ -306,6 +344,7 @@ static const struct {
     {"reboot", 2, reboot_with_request},
     {"reset", 2, reset_with_request},
     {"kexec", 2, kexec_alone},
+    {"move by a file", 2, move_by_file},
 };
 
 static gsize pick_round(Torture *t)
@@ -337,11 +376,7 @@ static int boot(void **state)
     t->enabled[0] = true;
     unlink(initrd);
     *state = t;
-    plug_burst(t);
-    unplug_burst(t);
-    t->n_fds = host_number(t->guest, "ls fd | wc -l");
-    t->n_threads = host_number(t->guest, "ls task | wc -l");
-    t->n_maps = host_number(t->guest, "wc -l <maps");
+    measure(t);
     start_load(t->guest);
     return 0;
 }
@@ -392,10 +427,7 @@ static void nothing_is_left_behind(void **state)
 
 static void each_request_has_ended_exactly_once(void **state)
 {
-    Torture *t = *state;
-
-    for (unsigned id = 1; id <= t->last_request; id++)
-        assert_outcome(t->guest, id, NULL);
+    check_requests(*state);
 }
 
 static void the_guest_works_and_logs_no_error(void **state)
