@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random plugs and unplugs of a Linux guest that is busy on every CPU, with refusals, ejects that
- * the guest begins, bursts, opposite requests, resets, reboots and kexec. After each round every
+ * the guest begins, bursts, opposite requests, resets, reboots, kexec, and moves to another process by
+ * a file. After each round every
  * request has ended, and the guest's CPUs are those that the outcomes say. Environment variables
  * besides those of guest.h:
  *
@@ -365,16 +366,15 @@ static gsize pick_round(Torture *t)
 static int boot(void **state)
 {
     unsigned seed = number("SEED", 1 + g_get_real_time() % 1000000);
-    g_autofree char *initrd = initrd_with_inside(true);
-    g_autofree char *options = g_strdup_printf("--vcpus %u --enabled 1 --append \"%s\" --initrd %s",
-                                               N_VCPUS, CMDLINE, initrd);
     Torture *t = g_new0(Torture, 1);
 
     print_message("seed %u\n", seed);
     t->random = g_rand_new_with_seed(seed);
-    t->guest = guest_boot("torture", options);
+    t->initrd = initrd_with_inside(true);
+    t->options = g_strdup_printf("--mem 384 --vcpus %u --enabled 1 --append \"%s\" --initrd %s",
+                                 N_VCPUS, CMDLINE, t->initrd);
+    t->guest = guest_boot("torture", t->options);
     t->enabled[0] = true;
-    unlink(initrd);
     *state = t;
     measure(t);
     start_load(t->guest);
@@ -387,6 +387,9 @@ static int end(void **state)
     void *guest = t->guest;
     int status = power_off(&guest);
 
+    unlink(t->initrd);
+    g_free(t->initrd);
+    g_free(t->options);
     g_rand_free(t->random);
     g_free(t);
     return status;
