@@ -319,6 +319,7 @@ static void move_by_file(Torture *t)
     Guest *from = t->guest;
 
     check_requests(t);
+    g_free(guest_command(from, "pause"));
     g_free(guest_command(from, "save %s", path));
     g_free(guest_command(from, "quit"));
     assert_int_equal(guest_wait_exit(from), 0);
