@@ -51,8 +51,7 @@ static const uint32_t vcpu_calls[] = {
 };
 
 static const uint32_t vcpu_ioctls[] = {
-    KVM_RUN,          KVM_IRQ_LINE,     KVM_GET_ONE_REG,   KVM_SET_ONE_REG,
-    KVM_SET_MP_STATE, KVM_GET_REG_LIST, KVM_ARM_VCPU_INIT,
+    KVM_RUN, KVM_IRQ_LINE, KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_SET_MP_STATE, KVM_ARM_VCPU_INIT,
 };
 
 /* What the main thread and GLib's worker, which receives signals, need beyond these. */
@@ -76,6 +75,8 @@ static const uint32_t main_calls[] = {
 };
 
 static const uint32_t main_ioctls[] = {
+    /* vcpuhp_start(), the first time */
+    KVM_GET_REG_LIST,
     /* vcpuhp_reset() */
     KVM_GET_DEVICE_ATTR,
     KVM_SET_DEVICE_ATTR,
