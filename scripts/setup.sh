@@ -92,7 +92,8 @@ packages_for() {
     demo) ;;
     bench) list+=" gcc libc6-dev libglib2.0-dev libfdt-dev valgrind" ;;
     test) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev clang libclang-rt-dev \
-        acpica-tools device-tree-compiler clang-format clang-tidy doxygen man-db mandoc shellcheck" ;;
+        abigail-tools acpica-tools debootstrap device-tree-compiler clang-format clang-tidy doxygen \
+        man-db mandoc shellcheck" ;;
     coverage) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev acpica-tools \
         device-tree-compiler gcovr" ;;
     *) die "setup: no such purpose: $1" ;;

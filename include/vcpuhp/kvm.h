@@ -189,9 +189,10 @@ VCPUHP_API GBytes *vcpuhp_kvm_save_host(Vcpuhp *hp, GError **error);
 
 /** Give every vCPU and the vGIC what vcpuhp_kvm_save_host() described. After vcpuhp_kvm_setup(),
  * before the VM has run.
- * Errors: ORDER; STATE if the description is damaged or of a newer format; NOT_SUPPORTED if this
- * host cannot offer it: the message names the register or the feature and both values; KVM. After
- * the latter two the vCPUs may have part of it. */
+ * Errors: ORDER; STATE if the description is damaged, of a newer format, or of a machine with another
+ * psci, another version of the GIC, or an ITS more or less; NOT_SUPPORTED if this host cannot offer
+ * it: the message names the register or the feature and both values; KVM. After the latter two the
+ * vCPUs may have part of it. */
 VCPUHP_API bool vcpuhp_kvm_load_host(Vcpuhp *hp, GBytes *host, GError **error);
 
 /** Save KVM's state: registers and events of each vCPU that is on, vGIC, ITS, and the VM's counters.
@@ -202,8 +203,9 @@ VCPUHP_API GBytes *vcpuhp_kvm_save(Vcpuhp *hp, GError **error);
 
 /** Load what vcpuhp_kvm_save() returned. After vcpuhp_kvm_load_host(), vcpuhp_load() and the guest's
  * memory, before the VM has run.
- * Errors: ORDER; STATE if it is damaged, of a newer format, or of other vCPUs than vcpuhp_load()
- * has turned on: then nothing has changed; KVM, after which the VM is lost. */
+ * Errors: ORDER; STATE if it is damaged, of a newer format, of other vCPUs than vcpuhp_load() has
+ * turned on, or has registers that these vCPUs lack: then nothing has changed; KVM, after which the
+ * VM is lost. */
 VCPUHP_API bool vcpuhp_kvm_load(Vcpuhp *hp, GBytes *state, GError **error);
 
 /** @} */

@@ -346,6 +346,7 @@ static bool check_list(BlobSection *section, const struct kvm_reg_list *list, GE
     return true;
 }
 
+/* Whatever is damaged is refused before anything is written. */
 static bool load(const Kvm *kvm, BlobSection sections[N_SECTIONS], GError **error)
 {
     g_autofree struct kvm_reg_list *list = get_list(kvm, error);
@@ -353,8 +354,8 @@ static bool load(const Kvm *kvm, BlobSection sections[N_SECTIONS], GError **erro
     return list && check_init(kvm, &sections[INIT], error) &&
            check_list(&sections[LIST], list, error) &&
            check_registers(kvm, sections[HOST], list, error) &&
-           load_registers(kvm, &sections[HOST], error) &&
-           gic_load_host(&kvm->gic, &sections[VGIC].reader, error);
+           gic_load_host(&kvm->gic, &sections[VGIC].reader, error) &&
+           load_registers(kvm, &sections[HOST], error);
 }
 
 bool vcpuhp_kvm_load_host(Vcpuhp *hp, GBytes *host, GError **error)

@@ -354,11 +354,12 @@ static bool load_events(const Kvm *kvm, uint32_t vcpu, BlobReader *reader, GErro
 static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **error)
 {
     KvmVcpu *v = &load->kvm->vcpus[vcpu];
+    uint32_t mp_state;
     BlobReader events;
     const uint8_t *value;
 
     blob_get_u32(reader);
-    v->mp_state = blob_get_u32(reader);
+    mp_state = blob_get_u32(reader);
     events = *reader;
     blob_get(reader, VCPU_HEAD - 2 * sizeof(uint32_t));
     value = blob_get(reader, load->image.size);
@@ -368,7 +369,8 @@ static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **er
     }
     v->used = true;
     return kvm_image_apply(&load->image, v->fd, vcpu, error) &&
-           load_events(load->kvm, vcpu, &events, error);
+           load_events(load->kvm, vcpu, &events, error) &&
+           kvm_vcpu_set_mp_state(load->kvm, vcpu, mp_state, "loaded", error);
 }
 
 static bool load_vcpus(Load *load, BlobReader *reader, GError **error)

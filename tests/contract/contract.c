@@ -32,7 +32,16 @@
 #define MPIDR_EL1       ARM64_SYS_REG(3, 0, 0, 0, 5)
 #define MMFR2_EL1       ARM64_SYS_REG(3, 0, 0, 7, 2)
 #define SCTLR_EL1       ARM64_SYS_REG(3, 0, 1, 0, 0)
+#define TTBR0_EL1       ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define TCR_EL1         ARM64_SYS_REG(3, 0, 2, 0, 2)
+#define MAIR_EL1        ARM64_SYS_REG(3, 0, 10, 2, 0)
 #define CSSELR_EL1      ARM64_SYS_REG(3, 2, 0, 0, 0)
+#define MIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 0)
+#define ISAR0_EL1       ARM64_SYS_REG(3, 0, 0, 6, 0)
+#define CLIDR_EL1       ARM64_SYS_REG(3, 1, 0, 0, 1)
+#define PMCR_EL0        ARM64_SYS_REG(3, 3, 9, 12, 0)
+#define PMCNTENSET_EL0  ARM64_SYS_REG(3, 3, 9, 12, 1)
+#define PMCNTENCLR_EL0  ARM64_SYS_REG(3, 3, 9, 12, 2)
 #define FW_PSCI_VERSION KVM_REG_ARM_PSCI_VERSION
 
 #define NO_REGISTER 0x3000 /* in the vGIC's frames */
@@ -40,7 +49,7 @@
 #define ICC_PMR     0xc230
 
 typedef struct Vm {
-    int fd, vgic;
+    int fd, vgic, its;
     uint32_t n_vcpus;
     int vcpus[MAX_VCPUS];
     struct kvm_run *runs[MAX_VCPUS];
@@ -84,7 +93,7 @@ static int set_up(void **state)
 
     vm->fd = contract_open_vm();
     assert_true(vm->fd >= 0);
-    vm->vgic = -1;
+    vm->vgic = vm->its = -1;
     *state = vm;
     return 0;
 }
@@ -97,6 +106,8 @@ static int tear_down(void **state)
         munmap(vm->runs[i], sizeof(*vm->runs[i]));
         close(vm->vcpus[i]);
     }
+    if (vm->its >= 0)
+        close(vm->its);
     if (vm->vgic >= 0)
         close(vm->vgic);
     contract_close_vm(vm->fd);
@@ -446,6 +457,89 @@ static void what_firmware_offers_is_fixed_once_a_vcpu_has_run(void **state)
     assert_int_equal(set_reg(vm, KVM_REG_ARM_STD_BMAP, 0), 0);
 }
 
+/* --- What another host must have, too --- */
+
+static void the_cpu_is_the_hosts(void **state)
+{
+    Vm *vm = *state;
+    uint64_t midr;
+
+    create_vcpus(vm, 1, 0);
+    midr = reg(vm, MIDR_EL1);
+    assert_int_equal(set_reg(vm, MIDR_EL1, midr), 0);
+    assert_int_equal(set_reg(vm, MIDR_EL1, midr ^ 1 << 4), -EINVAL);
+}
+
+/* Linux 6.7 */
+static void an_id_register_can_be_narrowed_until_a_vcpu_has_run(void **state)
+{
+    Vm *vm = *state;
+    uint64_t isar0, narrow;
+
+    create_machine(vm, 1, 0);
+    isar0 = reg(vm, ISAR0_EL1);
+    narrow = isar0 & ~(0xfull << 4); /* no AES */
+    assert_int_equal(set_reg(vm, ISAR0_EL1, isar0 | 0xfull << 4), -EINVAL);
+    assert_int_equal(set_reg(vm, ISAR0_EL1, narrow), 0);
+    assert_int_equal(reg(vm, ISAR0_EL1), narrow);
+    assert_int_equal(run(vm, 0), -EINTR);
+    assert_int_equal(set_reg(vm, ISAR0_EL1, narrow), 0);
+    assert_int_equal(set_reg(vm, ISAR0_EL1, isar0), -EBUSY);
+}
+
+static uint64_t reg_of(Vm *vm, uint32_t vcpu, uint64_t id)
+{
+    uint64_t value = 0;
+    struct kvm_one_reg arg = {.id = id, .addr = (uintptr_t)&value};
+
+    assert_int_equal(call(vm->vcpus[vcpu], KVM_GET_ONE_REG, &arg), 0);
+    return value;
+}
+
+static void id_registers_are_the_vms_but_caches_the_vcpus(void **state)
+{
+    Vm *vm = *state;
+    uint64_t isar0, clidr;
+
+    create_machine(vm, 2, 0);
+    isar0 = reg(vm, ISAR0_EL1) & ~(0xfull << 4);
+    clidr = reg(vm, CLIDR_EL1);
+    assert_int_equal(set_reg(vm, ISAR0_EL1, isar0), 0);
+    assert_int_equal(set_reg(vm, CLIDR_EL1, clidr & 7), 0);
+    assert_int_equal(reg_of(vm, 1, ISAR0_EL1), isar0);
+    assert_int_equal(reg_of(vm, 1, CLIDR_EL1), clidr);
+}
+
+static void a_counter_is_the_vms(void **state)
+{
+    static const uint64_t ids[] = {KVM_REG_ARM_TIMER_CNT, KVM_REG_ARM_PTIMER_CNT};
+    const uint64_t future = 1ull << 55;
+    Vm *vm = *state;
+
+    create_machine(vm, 2, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        assert_true(reg_of(vm, 1, ids[i]) < future);
+        assert_int_equal(set_reg(vm, ids[i], future), 0);
+        assert_true(reg_of(vm, 1, ids[i]) >= future);
+    }
+}
+
+static void a_pending_serror_can_be_read_and_set(void **state)
+{
+    struct kvm_vcpu_events events = {0};
+    Vm *vm = *state;
+
+    create_machine(vm, 1, 0);
+    assert_int_equal(call(vm->vcpus[0], KVM_GET_VCPU_EVENTS, &events), 0);
+    assert_int_equal(events.exception.serror_pending, 0);
+    events.exception.serror_pending = 1;
+    events.exception.serror_esr = 0;
+    assert_int_equal(call(vm->vcpus[0], KVM_SET_VCPU_EVENTS, &events), 0);
+    memset(&events, 0, sizeof(events));
+    assert_int_equal(call(vm->vcpus[0], KVM_GET_VCPU_EVENTS, &events), 0);
+    assert_int_equal(events.exception.serror_pending, 1);
+}
+
 /* --- The vGIC --- */
 
 static void there_is_one_vgic(void **state)
@@ -589,6 +683,191 @@ static void the_cpu_interface_keeps_what_is_the_hosts(void **state)
     assert_int_equal(set_attr(vm->vgic, group, 0xffff, 0), -ENOENT);
 }
 
+static uint64_t attr_value(int fd, uint32_t group, uint64_t which)
+{
+    uint64_t value = 0;
+
+    assert_int_equal(attr(fd, KVM_GET_DEVICE_ATTR, group, which, &value), 0);
+    return value;
+}
+
+/* Enabled, pending, active, group, priority and trigger of 32 interrupts in the frame at which. */
+static void use_fields(Vm *vm, uint32_t group, uint64_t which, uint32_t first)
+{
+    static const struct {
+        uint32_t offset, bits, value;
+    } fields[] = {{0x080, 1, 0x5a5a5a5a}, {0xc00, 2, 0x88888888}, {0x400, 8, 0x40506070},
+                  {0x200, 1, 0x00f00010}, {0x300, 1, 0x04030000}, {0x100, 1, 0x0f0f5a5a}};
+
+    assert_int_equal(set_attr(vm->vgic, group, which + 0x180 + first / 8, ~0u), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        uint64_t at = which + fields[i].offset + first * fields[i].bits / 8;
+
+        /* The trigger of SGIs is fixed. */
+        if (fields[i].bits == 2 && !first)
+            continue;
+        assert_int_equal(set_attr(vm->vgic, group, at, fields[i].value), 0);
+        assert_int_equal(attr_value(vm->vgic, group, at), fields[i].value);
+    }
+}
+
+static void the_vgic_shows_what_was_written(void **state)
+{
+    Vm *vm = *state;
+
+    create_machine(vm, 2, 0);
+    use_fields(vm, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, 32);
+    use_fields(vm, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 1ull << 32 | 0x10000, 0);
+}
+
+static void isenabler_sets_bits_and_ispendr_all_of_them(void **state)
+{
+    const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+    Vm *vm = *state;
+
+    create_machine(vm, 1, 0);
+    assert_int_equal(set_attr(vm->vgic, dist, 0x104, 3), 0);
+    assert_int_equal(set_attr(vm->vgic, dist, 0x104, 4), 0);
+    assert_int_equal(attr_value(vm->vgic, dist, 0x104), 7);
+    assert_int_equal(set_attr(vm->vgic, dist, 0x204, 3), 0);
+    assert_int_equal(set_attr(vm->vgic, dist, 0x204, 4), 0);
+    assert_int_equal(attr_value(vm->vgic, dist, 0x204), 4);
+}
+
+/* SGIs are enabled from the start. */
+static void lines_are_no_pending_interrupts(void **state)
+{
+    const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, lines = KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO;
+    Vm *vm = *state;
+
+    create_machine(vm, 2, 0);
+    assert_int_equal(set_attr(vm->vgic, dist, 0xc08, 0), 0); /* level */
+    assert_int_equal(set_attr(vm->vgic, lines, 32, 6), 0);
+    assert_int_equal(attr_value(vm->vgic, lines, 32), 6);
+    assert_int_equal(attr_value(vm->vgic, dist, 0x204), 0);
+    assert_int_equal(set_attr(vm->vgic, lines, 1ull << 32, 1 << 27), 0);
+    assert_int_equal(attr_value(vm->vgic, lines, 1ull << 32), 1 << 27);
+    assert_int_equal(attr_value(vm->vgic, lines, 0), 0);
+    assert_int_equal(set_attr(vm->vgic, lines, 33, 0), -EINVAL);
+    assert_int_equal(attr_value(vm->vgic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, 0x10100), 0xffff);
+}
+
+static void the_vgics_product_is_kvms(void **state)
+{
+    const uint32_t dist = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+    uint64_t iidr;
+    Vm *vm = *state;
+
+    create_machine(vm, 1, 0);
+    iidr = attr_value(vm->vgic, dist, 8);
+    assert_int_equal(set_attr(vm->vgic, dist, 8, iidr), 0);
+    assert_int_equal(attr_value(vm->vgic, dist, 8), iidr);
+    assert_int_equal(set_attr(vm->vgic, dist, 8, iidr ^ 1u << 24), -EINVAL);
+}
+
+static void a_guest_may_have_fewer_priority_bits_than_the_host(void **state)
+{
+    const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
+    uint64_t ctlr;
+    Vm *vm = *state;
+
+    create_machine(vm, 1, 0);
+    ctlr = attr_value(vm->vgic, group, ICC_CTLR);
+    assert_int_equal(set_attr(vm->vgic, group, ICC_CTLR, ctlr - (1 << 8)), 0);
+    assert_int_equal(attr_value(vm->vgic, group, ICC_CTLR), ctlr - (1 << 8));
+}
+
+/* --- The ITS --- */
+
+#define ITS       0x08080000ull
+#define VALID     (1ull << 63)
+#define PROPBASER 0x70
+
+static void create_its(Vm *vm)
+{
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_ITS};
+
+    create_machine(vm, 1, 0);
+    assert_int_equal(call(vm->fd, KVM_CREATE_DEVICE, &device), 0);
+    vm->its = (int)device.fd;
+    assert_int_equal(set_attr(vm->its, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, ITS), 0);
+    assert_int_equal(attr(vm->its, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+                          KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+                     0);
+}
+
+static int set_its(Vm *vm, uint64_t offset, uint64_t value)
+{
+    return set_attr(vm->its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, offset, value);
+}
+
+static uint64_t its_value(Vm *vm, uint64_t offset)
+{
+    return attr_value(vm->its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, offset);
+}
+
+static void cbaser_zeroes_creadr_and_cwriter(void **state)
+{
+    Vm *vm = *state;
+
+    create_its(vm);
+    assert_int_equal(set_its(vm, 0x90, 0x40), 0);
+    assert_int_equal(set_its(vm, 0x88, 0x60), 0);
+    assert_int_equal(its_value(vm, 0x90), 0x40);
+    assert_int_equal(its_value(vm, 0x88), 0x60);
+    assert_int_equal(set_its(vm, 0x80, VALID), 0);
+    assert_int_equal(its_value(vm, 0x90), 0);
+    assert_int_equal(its_value(vm, 0x88), 0);
+}
+
+static void an_its_that_is_enabled_keeps_its_tables(void **state)
+{
+    uint64_t cbaser, baser;
+    Vm *vm = *state;
+
+    create_its(vm);
+    assert_int_equal(set_its(vm, 0x80, VALID), 0);
+    assert_int_equal(set_its(vm, 0x100, VALID), 0);
+    assert_int_equal(set_its(vm, 0x108, VALID), 0);
+    assert_int_equal(set_its(vm, 0, 1), 0);
+    assert_int_equal(its_value(vm, 0) & 1, 1);
+    cbaser = its_value(vm, 0x80);
+    baser = its_value(vm, 0x100);
+    assert_int_equal(set_its(vm, 0x80, 0), 0);
+    assert_int_equal(set_its(vm, 0x100, 0), 0);
+    assert_int_equal(its_value(vm, 0x80), cbaser);
+    assert_int_equal(its_value(vm, 0x100), baser);
+    assert_int_equal(set_its(vm, 0x90, 0x20), -EBUSY);
+}
+
+static void lpis_that_are_enabled_keep_their_tables(void **state)
+{
+    const uint32_t redist = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS;
+    Vm *vm = *state;
+
+    create_its(vm);
+    assert_int_equal(set_attr(vm->vgic, redist, PROPBASER, 0x4000078d), 0);
+    assert_int_equal(set_attr(vm->vgic, redist, 0, 1), 0);
+    assert_int_equal(set_attr(vm->vgic, redist, PROPBASER, 0x5000078d), 0);
+    assert_int_equal(attr_value(vm->vgic, redist, PROPBASER), 0x4000078d);
+}
+
+/* Without tables in the guest's memory there is nothing to save or to restore. */
+static void tables_are_saved_and_restored_on_demand(void **state)
+{
+    const uint32_t control = KVM_DEV_ARM_VGIC_GRP_CTRL;
+    Vm *vm = *state;
+
+    create_its(vm);
+    assert_int_equal(
+        attr(vm->vgic, KVM_SET_DEVICE_ATTR, control, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, NULL),
+        0);
+    assert_int_equal(attr(vm->its, KVM_SET_DEVICE_ATTR, control, KVM_DEV_ARM_ITS_SAVE_TABLES, NULL),
+                     0);
+    assert_int_equal(
+        attr(vm->its, KVM_SET_DEVICE_ATTR, control, KVM_DEV_ARM_ITS_RESTORE_TABLES, NULL), 0);
+}
+
 static int set_line(Vm *vm, uint32_t intid)
 {
     struct kvm_irq_level level = {
@@ -693,6 +972,34 @@ static void a_pmu_on_a_timers_interrupt_fails_the_first_run(void **state)
     assert_int_equal(run(vm, 0), -EINVAL);
 }
 
+/* What is enabled at power-on is unknown, and Linux 6.3 to 6.14 let a write set or clear bits only,
+ * others write the whole value. */
+static void all_counters_are_cleared_and_then_set(void **state)
+{
+    Vm *vm = *state;
+
+    need_pmu(vm);
+    create_machine(vm, 1, PMU);
+    assert_int_equal(set_reg(vm, PMCNTENCLR_EL0, ~0ull), 0);
+    assert_int_equal(set_reg(vm, PMCNTENSET_EL0, 1ull << 31), 0);
+    assert_int_equal(reg(vm, PMCNTENSET_EL0), 1ull << 31);
+    assert_int_equal(reg(vm, PMCNTENCLR_EL0), 1ull << 31);
+}
+
+/* Linux 6.8 */
+static void a_guest_may_have_fewer_counters_than_the_host(void **state)
+{
+    uint64_t pmcr;
+    Vm *vm = *state;
+
+    need_pmu(vm);
+    create_machine(vm, 2, PMU);
+    pmcr = reg(vm, PMCR_EL0);
+    assert_in_range(pmcr >> 11 & 0x1f, 1, 31);
+    assert_int_equal(set_reg(vm, PMCR_EL0, pmcr - (1 << 11)), 0);
+    assert_int_equal(reg_of(vm, 1, PMCR_EL0) >> 11 & 0x1f, (pmcr >> 11 & 0x1f) - 1);
+}
+
 /* --- The SMCCC filter --- */
 
 static int set_filter(Vm *vm, uint32_t base, uint32_t n, uint8_t action)
@@ -731,6 +1038,76 @@ static void the_filter_is_fixed_once_a_vcpu_has_run(void **state)
     assert_int_equal(set_filter(vm, PSCI_0_2_FN_BASE, 1, KVM_SMCCC_FILTER_FWD_TO_USER), -EBUSY);
 }
 
+/* --- Memory --- */
+
+#define MEMORY      0x40000000ull
+#define MEMORY_SIZE 0x10000ull
+
+static int set_memory(Vm *vm, uint32_t slot, uint64_t address, uint64_t size, void *memory)
+{
+    struct kvm_userspace_memory_region region = {.slot = slot,
+                                                 .flags = KVM_MEM_READONLY,
+                                                 .guest_phys_addr = address,
+                                                 .memory_size = size,
+                                                 .userspace_addr = (uintptr_t)memory};
+
+    return call(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static void *map_memory(void)
+{
+    void *memory =
+        mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    return memory;
+}
+
+static void memory_has_a_slot_and_a_place_of_its_own(void **state)
+{
+    Vm *vm = *state;
+    void *memory = map_memory();
+
+    assert_int_equal(set_memory(vm, 1, MEMORY, MEMORY_SIZE, memory), 0);
+    assert_int_equal(set_memory(vm, 2, MEMORY, MEMORY_SIZE, memory), -EEXIST);
+    assert_int_equal(set_memory(vm, 2, MEMORY + 1, MEMORY_SIZE, memory), -EINVAL);
+    assert_int_equal(set_memory(vm, 2, 0, 0, NULL), -EINVAL);
+    assert_int_equal(set_memory(vm, 1, 0, 0, NULL), 0);
+    assert_int_equal(set_memory(vm, 1, 0, 0, NULL), -EINVAL);
+    assert_int_equal(set_memory(vm, 2, MEMORY, MEMORY_SIZE, memory), 0);
+    munmap(memory, MEMORY_SIZE);
+}
+
+/* 31 bits of addresses, 4 KiB pages, in two blocks of 1 GiB. */
+static void a_vcpu_can_begin_with_its_mmu_enabled_in_read_only_memory(void **state)
+{
+    const uint64_t accessed_block = 1ull << 10 | 3ull << 8 | 1, begin = MEMORY + 16;
+    Vm *vm = *state;
+    uint64_t *table = map_memory();
+    uint32_t *code = (uint32_t *)&table[2];
+
+    code[0] = 0xd518d03f; /* msr contextidr_el1, xzr */
+    code[1] = 0xd4000002; /* hvc #0 */
+    table[MEMORY >> 30] = MEMORY | accessed_block;
+    create_vcpus(vm, 1, 0);
+    assert_int_equal(init_with(vm, 0, 0), 0);
+    place_vgic(vm);
+    assert_int_equal(init_vgic(vm), 0);
+    assert_int_equal(set_memory(vm, 0, MEMORY, MEMORY_SIZE, table), 0);
+    assert_int_equal(set_filter(vm, PSCI_0_2_FN_CPU_OFF, 1, KVM_SMCCC_FILTER_FWD_TO_USER), 0);
+    assert_int_equal(set_reg(vm, X(0), PSCI_0_2_FN_CPU_OFF), 0);
+    assert_int_equal(set_reg(vm, PC, begin), 0);
+    assert_int_equal(set_reg(vm, SCTLR_EL1, reg(vm, SCTLR_EL1) | 0x1005), 0);
+    assert_int_equal(set_reg(vm, TTBR0_EL1, MEMORY), 0);
+    assert_int_equal(set_reg(vm, TCR_EL1, 33 | 1 << 23 | 5ull << 32), 0);
+    assert_int_equal(set_reg(vm, MAIR_EL1, 0xff), 0);
+    assert_int_equal(call(vm->vcpus[0], KVM_RUN, NULL), 0);
+    assert_int_equal(vm->runs[0]->exit_reason, KVM_EXIT_HYPERCALL);
+    assert_int_equal(vm->runs[0]->hypercall.nr, PSCI_0_2_FN_CPU_OFF);
+    assert_int_equal(reg(vm, PC), begin + 8);
+    munmap(table, MEMORY_SIZE);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -753,6 +1130,11 @@ int main(void)
         RULE(no_vmm_changes_fwb),
         RULE(the_psci_version_can_be_set_at_any_time),
         RULE(what_firmware_offers_is_fixed_once_a_vcpu_has_run),
+        RULE(the_cpu_is_the_hosts),
+        RULE(an_id_register_can_be_narrowed_until_a_vcpu_has_run),
+        RULE(id_registers_are_the_vms_but_caches_the_vcpus),
+        RULE(a_counter_is_the_vms),
+        RULE(a_pending_serror_can_be_read_and_set),
         RULE(there_is_one_vgic),
         RULE(no_vgic_is_created_once_a_vcpu_has_run),
         RULE(an_address_is_aligned_and_set_once),
@@ -765,14 +1147,27 @@ int main(void)
         RULE(an_unknown_attribute_is_no_attribute),
         RULE(registers_of_the_vgic_need_its_init_and_a_vcpu),
         RULE(the_cpu_interface_keeps_what_is_the_hosts),
+        RULE(the_vgic_shows_what_was_written),
+        RULE(isenabler_sets_bits_and_ispendr_all_of_them),
+        RULE(lines_are_no_pending_interrupts),
+        RULE(the_vgics_product_is_kvms),
+        RULE(a_guest_may_have_fewer_priority_bits_than_the_host),
+        RULE(cbaser_zeroes_creadr_and_cwriter),
+        RULE(an_its_that_is_enabled_keeps_its_tables),
+        RULE(lpis_that_are_enabled_keep_their_tables),
+        RULE(tables_are_saved_and_restored_on_demand),
         RULE(a_line_needs_a_vgic_that_is_initialised_and_an_spi),
         RULE(a_vcpu_without_the_feature_has_no_pmu),
         RULE(a_pmu_has_one_ppi_the_same_on_all_vcpus),
         RULE(a_pmu_is_initialised_once_after_vgic_and_interrupt),
         RULE(a_vcpu_whose_pmu_is_not_initialised_does_not_run),
         RULE(a_pmu_on_a_timers_interrupt_fails_the_first_run),
+        RULE(all_counters_are_cleared_and_then_set),
+        RULE(a_guest_may_have_fewer_counters_than_the_host),
         RULE(the_filters_ranges_are_sane_and_do_not_overlap),
         RULE(the_filter_is_fixed_once_a_vcpu_has_run),
+        RULE(memory_has_a_slot_and_a_place_of_its_own),
+        RULE(a_vcpu_can_begin_with_its_mmu_enabled_in_read_only_memory),
     };
 
     return cmocka_run_group_tests_name("contract", tests, NULL, NULL);

@@ -68,7 +68,9 @@ done
 for option in $(sed -n 's/^ *{"\([a-z-]*\)", 0, 0, G_OPTION_ARG.*/\1/p' examples/minivmm/*.c); do
     grep -q "^\.It Fl Fl $option\b" docs/man/minivmm.1 || fail "minivmm.1 lacks --$option"
 done
-for command in $(sed -n '/} commands\[\] = {/,/^};/s/^ *{"\([a-z]*\)", "[^"]*".*/\1/p' examples/minivmm/monitor.c); do
+commands=$(sed -n '/} commands\[\] = {/,/^};/s/^ *{"\([a-z]*\)", "[^"]*".*/\1/p' examples/minivmm/*.c)
+[ -n "$commands" ] || fail "minivmm's commands are not where this test looks for them"
+for command in $commands; do
     grep -q "^\.It Cm $command\b" docs/man/minivmm.1 || fail "minivmm.1 lacks the command $command"
 done
 

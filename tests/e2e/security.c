@@ -174,10 +174,9 @@ static void plug_unplug_and_force(Guest *guest, GRand *random)
 
 static bool is_disabled_and_off(Guest *guest, unsigned vcpu)
 {
-    g_autofree char *answer = guest_command(guest, "info");
-    g_autofree char *line = g_strdup_printf("vcpu %u: disabled, off", vcpu);
+    g_autofree char *row = info_row(guest, vcpu);
 
-    return strstr(answer, line) != NULL;
+    return strstr(row, "disabled off") != NULL;
 }
 
 static void force_all(Guest *guest)

@@ -39,6 +39,7 @@ typedef struct Fixture {
     Vcpuhp *hp;
     uint64_t started, with_entry; /* bits: vcpu_start was called for these, and with an entry */
     bool no_thread;               /* what it says */
+    char *host_error;             /* the last that was reported */
     GBytes *host_state, *state, *kvm_state;
 } Fixture;
 
@@ -56,8 +57,20 @@ static void on_kick(uint32_t vcpu, void *opaque)
     (void)vcpu, (void)opaque;
 }
 
-static const VcpuhpCallbacks callbacks = {
-    .size = sizeof(VcpuhpCallbacks), .vcpu_start = on_start, .vcpu_kick = on_kick};
+static void on_event(const VcpuhpEvent *event, void *opaque)
+{
+    Fixture *f = opaque;
+
+    if (event->kind != VCPUHP_EVENT_HOST_ERROR)
+        return;
+    g_free(f->host_error);
+    f->host_error = g_strdup(event->text);
+}
+
+static const VcpuhpCallbacks callbacks = {.size = sizeof(VcpuhpCallbacks),
+                                          .vcpu_start = on_start,
+                                          .vcpu_kick = on_kick,
+                                          .event = on_event};
 
 static int set_up(void **state)
 {
@@ -100,6 +113,7 @@ static int tear_down(void **state)
 
     end_machine(f);
     drop_saved(f);
+    g_free(f->host_error);
     g_free(f);
     return 0;
 }
@@ -235,6 +249,56 @@ static void assert_error(bool ok, GError **error, VcpuhpError code, const char *
     g_clear_error(error);
 }
 
+/* --- What a guest makes of the vGIC --- */
+
+static void fill_irq(FakeIrq *irq, uint32_t seed)
+{
+    *irq = (FakeIrq){.enabled = seed % 2,
+                     .active = seed % 3 == 0,
+                     .pending = seed % 5 == 0,
+                     .group1 = seed % 7 != 0,
+                     .edge = seed % 11 < 6,
+                     .line = seed % 13 == 0,
+                     .priority = (uint8_t)(seed * 8),
+                     .router = seed % 4};
+}
+
+/* What cannot be written of the private ones. */
+static void fill_private(FakeIrq *irqs, uint32_t seed)
+{
+    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
+        bool edge = irqs[i].edge;
+
+        fill_irq(&irqs[i], seed + i);
+        irqs[i].router = 0;
+        irqs[i].edge = edge;
+    }
+}
+
+static void use_gicv3(void)
+{
+    fake.vgic.ctlr = 1;
+    for (uint32_t i = 32; i < 96; i++)
+        fill_irq(&fake.vgic.spis[i], i);
+    for (uint32_t i = 0; i <= WAS_ON; i++) {
+        FakeVcpu *v = &fake.vcpus[i];
+
+        fill_private(v->irqs, 100 * i);
+        v->propbaser = 0x4000078d;
+        v->pendbaser = 0x40010580 + 0x10000 * i;
+        v->gicr_ctlr = 1;
+        if (i <= ON)
+            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
+                                        .pmr = 0xf0 + i,
+                                        .bpr0 = 2,
+                                        .bpr1 = 3,
+                                        .igrpen0 = 1,
+                                        .igrpen1 = 1,
+                                        .ap0r = {4 + i},
+                                        .ap1r = {6 + i}};
+    }
+}
+
 /* --- vCPUs --- */
 
 static void a_vcpu_that_is_on_has_its_registers_again(void **state)
@@ -283,19 +347,35 @@ static void a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry(void **state)
     assert_non_null(vcpuhp_kvm_enter(f->hp, 0));
 }
 
-static void a_vcpu_is_stopped_until_the_machine_goes_on(void **state)
+/* SUSPENDED: it waits for an interrupt in CPU_SUSPEND. */
+static void a_vcpu_that_waits_goes_on_waiting(void **state)
 {
     Fixture *f = *state;
 
     begin_running(f);
     fake.vcpus[ON].mp_state = KVM_MP_STATE_SUSPENDED;
     move(f);
-    for (uint32_t i = 0; i < N_VCPUS; i++)
-        assert_int_equal(fake.vcpus[i].mp_state, KVM_MP_STATE_STOPPED);
     resume(f);
     assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_RUNNABLE);
     assert_int_equal(fake.vcpus[ON].mp_state, KVM_MP_STATE_SUSPENDED);
     assert_int_equal(fake.vcpus[WAS_ON].mp_state, KVM_MP_STATE_STOPPED);
+    assert_int_equal(fake.vcpus[NEVER_ON].mp_state, KVM_MP_STATE_STOPPED);
+}
+
+/* A target may hand the machine on before it runs it. */
+static void a_machine_that_was_loaded_can_be_saved_at_once(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GBytes) first = NULL;
+
+    begin_running(f);
+    use_gicv3();
+    save(f);
+    first = g_bytes_ref(f->kvm_state);
+    begin(f);
+    load(f);
+    save(f);
+    assert_true(g_bytes_equal(first, f->kvm_state));
 }
 
 static void a_vcpu_that_is_off_starts_clean(void **state)
@@ -415,54 +495,6 @@ static void the_counters_are_set_once_and_last(void **state)
 }
 
 /* --- vGIC --- */
-
-static void fill_irq(FakeIrq *irq, uint32_t seed)
-{
-    *irq = (FakeIrq){.enabled = seed % 2,
-                     .active = seed % 3 == 0,
-                     .pending = seed % 5 == 0,
-                     .group1 = seed % 7 != 0,
-                     .edge = seed % 11 < 6,
-                     .line = seed % 13 == 0,
-                     .priority = (uint8_t)(seed * 8),
-                     .router = seed % 4};
-}
-
-/* What cannot be written of the private ones. */
-static void fill_private(FakeIrq *irqs, uint32_t seed)
-{
-    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
-        bool edge = irqs[i].edge;
-
-        fill_irq(&irqs[i], seed + i);
-        irqs[i].router = 0;
-        irqs[i].edge = edge;
-    }
-}
-
-static void use_gicv3(void)
-{
-    fake.vgic.ctlr = 1;
-    for (uint32_t i = 32; i < 96; i++)
-        fill_irq(&fake.vgic.spis[i], i);
-    for (uint32_t i = 0; i <= WAS_ON; i++) {
-        FakeVcpu *v = &fake.vcpus[i];
-
-        fill_private(v->irqs, 100 * i);
-        v->propbaser = 0x4000078d;
-        v->pendbaser = 0x40010580 + 0x10000 * i;
-        v->gicr_ctlr = 1;
-        if (i <= ON)
-            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
-                                        .pmr = 0xf0 + i,
-                                        .bpr0 = 2,
-                                        .bpr1 = 3,
-                                        .igrpen0 = 1,
-                                        .igrpen1 = 1,
-                                        .ap0r = {4 + i},
-                                        .ap1r = {6 + i}};
-    }
-}
 
 static void a_gicv3_goes_along(void **state)
 {
@@ -945,6 +977,98 @@ static void a_register_that_the_vmm_hid_is_not_described(void **state)
     assert_true(load_host(f, NULL));
 }
 
+/* --- Ioctls that fail --- */
+
+typedef bool Step(Fixture *f, GError **error);
+
+static bool try_save_host(Fixture *f, GError **error)
+{
+    g_autoptr(GBytes) bytes = vcpuhp_kvm_save_host(f->hp, error);
+
+    return bytes != NULL;
+}
+
+static bool try_save(Fixture *f, GError **error)
+{
+    g_autoptr(GBytes) bytes = vcpuhp_kvm_save(f->hp, error);
+
+    return bytes != NULL;
+}
+
+static bool try_resume(Fixture *f, GError **error)
+{
+    return vcpuhp_resume(f->hp, error);
+}
+
+/* How many ioctls a step makes, of which the one with the number `at` fails; 0: none. The failure is
+ * returned, or reported by an event. */
+static int run_step(Fixture *f, Step *step, int at)
+{
+    int n_calls = fake.n_calls;
+    g_autoptr(GError) error = NULL;
+    const char *text;
+    bool ok;
+
+    g_clear_pointer(&f->host_error, g_free);
+    fake.fail_at = at ? n_calls + at : 0;
+    ok = step(f, &error);
+    assert_int_equal(ok, !error);
+    text = error ? error->message : f->host_error;
+    assert_int_equal(text != NULL, at != 0);
+    if (text && (!strstr(text, fake.failed) || !strstr(text, g_strerror(EIO))))
+        fail_msg("\"%s\" does not name %s", text, fake.failed);
+    return fake.n_calls - n_calls;
+}
+
+/* Saving changes nothing, so it can be repeated, and the guest goes on. */
+static void a_save_that_fails_names_the_ioctl_and_can_be_repeated(void **state)
+{
+    static Step *const steps[] = {try_save_host, try_save};
+    Fixture *f = *state;
+
+    f->config.pmu_irq = 23;
+    begin_running(f);
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        int n_calls = run_step(f, steps[i], 0);
+
+        for (int at = 1; at <= n_calls; at++)
+            run_step(f, steps[i], at);
+        run_step(f, steps[i], 0);
+    }
+    assert_int_equal(turn_on(f, NEVER_ON), PSCI_RET_SUCCESS);
+}
+
+/* Up to a step: 0 load_host(), 1 load_kvm(), 2 resume. */
+static void begin_load(Fixture *f, size_t step)
+{
+    begin(f);
+    if (step >= 1)
+        prepare_load(f);
+    if (step >= 2)
+        assert_true(load_kvm(f, NULL));
+}
+
+/* And no fd or mapping is left: tear_down(). */
+static void a_load_that_fails_names_the_ioctl(void **state)
+{
+    static Step *const steps[] = {load_host, load_kvm, try_resume};
+    Fixture *f = *state;
+
+    f->config.pmu_irq = 23;
+    begin_running(f);
+    save(f);
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        int n_calls;
+
+        begin_load(f, i);
+        n_calls = run_step(f, steps[i], 0);
+        for (int at = 1; at <= n_calls; at++) {
+            begin_load(f, i);
+            run_step(f, steps[i], at);
+        }
+    }
+}
+
 /* --- Hostile bytes --- */
 
 /* The state with some bytes changed, and a checksum that fits. */
@@ -1156,7 +1280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EITHER(a_vcpu_that_is_on_has_its_registers_again),
         EITHER(a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry),
-        EITHER(a_vcpu_is_stopped_until_the_machine_goes_on),
+        EITHER(a_vcpu_that_waits_goes_on_waiting),
+        EITHER(a_machine_that_was_loaded_can_be_saved_at_once),
         EITHER(a_vcpu_that_is_off_starts_clean),
         EITHER(a_vcpu_that_went_on_is_clean_when_it_is_turned_on_again),
         EITHER(a_vcpu_that_is_on_pending_starts_at_its_entry),
@@ -1193,6 +1318,8 @@ int main(void)
         OWN(fewer_priority_bits_are_refused),
         OWN(registers_that_the_target_lacks_are_refused_before_anything_is_written),
         OWN(a_register_that_the_vmm_hid_is_not_described),
+        EITHER(a_save_that_fails_names_the_ioctl_and_can_be_repeated),
+        EITHER(a_load_that_fails_names_the_ioctl),
         OWN(any_damage_is_refused_and_changes_nothing),
         OWN(a_vcpu_that_the_library_has_off_is_refused_by_number),
         OWN(a_state_of_other_vcpus_is_refused_by_number),

@@ -196,8 +196,7 @@ static void call_out_of_order(Fixture *f)
         ok = vcpuhp_reset(f->hp, &error);
         assert_error(ok, error, VCPUHP_ERROR_ORDER);
     }
-    if (f->phase != PHASE_LOADED)
-        assert_false(vcpuhp_vcpu_enter(f->hp, 0));
+    assert_false(vcpuhp_vcpu_enter(f->hp, 0));
     assert_int_equal(vcpuhp_psci_call(f->hp, 0, x, false),
                      runs(f) ? VCPUHP_PSCI_NOT_PSCI : VCPUHP_PSCI_PARK);
     if (f->phase != PHASE_STOPPING)
