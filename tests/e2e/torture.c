@@ -128,7 +128,7 @@ static void assert_cpus(Torture *t)
 
     assert_masks(t->guest, "0-7", mask, mask);
     for (unsigned vcpu = 1; vcpu < N_VCPUS; vcpu++)
-        assert_info(t->guest, vcpu, t->enabled[vcpu] ? "enabled, on" : "disabled, off", NULL);
+        assert_info(t->guest, vcpu, t->enabled[vcpu] ? " enabled on " : " disabled off ", NULL);
 }
 
 /* --- What a round does --- */
