@@ -224,6 +224,16 @@ void assert_bad_options(const char *options, ...)
     va_end(words);
 }
 
+unsigned host_number(Guest *guest, const char *command)
+{
+    g_autofree char *shell =
+        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
+    g_autofree char *output = NULL;
+
+    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
+    return g_ascii_strtoull(output, NULL, 10);
+}
+
 char *initrd_with_inside(bool kexec)
 {
     g_autofree char *path = NULL;
