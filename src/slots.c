@@ -906,7 +906,7 @@ bool slots_enter(Slots *slots, uint32_t vcpu, Effects *fx)
     Slot *slot = &slots->table[vcpu];
     bool adopted = slot->adopted;
 
-    if (slot->power != VCPUHP_POWER_ON_PENDING && !adopted)
+    if (slot->to_resume || (slot->power != VCPUHP_POWER_ON_PENDING && !adopted))
         return false;
     slot->adopted = false;
     if (!slots_must_run(slot)) {

@@ -338,18 +338,24 @@ bool slots_is_fresh(const Slots *slots)
            !slots->last_request && !slots->n_running;
 }
 
-bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t now, GError **error)
-{
-    uint64_t last_event = blob_get_u64(&machine->reader), errors = blob_get_u64(&machine->reader);
-    uint32_t last_request = blob_get_u32(&machine->reader);
-    g_autofree Slot *table = g_new0(Slot, slots->config->n_vcpus);
+typedef struct Machine {
+    uint64_t last_event, errors;
+    uint32_t last_request;
+} Machine;
 
-    if (!blob_close(machine, error) || !load_table(table, slots->config, vcpus, now, error))
-        return false;
-    slots->last_event = last_event;
-    slots->errors = errors;
-    slots->last_request = last_request;
-    slots->loaded_at = now;
+static bool load_machine(Machine *machine, BlobSection *section, GError **error)
+{
+    machine->last_event = blob_get_u64(&section->reader);
+    machine->errors = blob_get_u64(&section->reader);
+    machine->last_request = blob_get_u32(&section->reader);
+    return blob_close(section, error);
+}
+
+static void replace(Slots *slots, const Machine *machine, const Slot *table)
+{
+    slots->last_event = machine->last_event;
+    slots->errors = machine->errors;
+    slots->last_request = machine->last_request;
     slots->n_raised = slots->n_running = 0;
     for (int i = 0; i < SLOT_WORDS; i++)
         slots->enabled[i] = slots->in_use[i] = slots->insert[i] = slots->remove[i] =
@@ -358,7 +364,21 @@ bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t 
         slots->table[i] = table[i];
         count(slots, i);
     }
-    return true;
+}
+
+bool slots_load(Slots *slots, BlobSection *machine, BlobSection *vcpus, int64_t now, GError **error)
+{
+    Slot *table = g_new0(Slot, slots->config->n_vcpus);
+    Machine loaded;
+    bool done = load_machine(&loaded, machine, error) &&
+                load_table(table, slots->config, vcpus, now, error);
+
+    if (done) {
+        replace(slots, &loaded, table);
+        slots->loaded_at = now;
+    }
+    g_free(table);
+    return done;
 }
 
 /* --- Resume --- */

@@ -11,7 +11,8 @@
  *     uart.c     the guest's serial port
  *     seccomp.c  --seccomp: the system calls that threads may make
  *     console.c  the host's end of the serial port
- *     monitor.c  commands and events
+ *     monitor.c  clients and events; line-edit.c and event-log.c: on a terminal, in a file
+ *     commands.c the monitor's commands; info.c and resize.c: two of them
  *
  * Save, restore and live migration (state.h, docs/migration.md):
  *
@@ -67,6 +68,7 @@ typedef struct Console Console;
 typedef struct Migration Migration;
 typedef struct Monitor Monitor;
 typedef struct Own Own;
+typedef struct Resize Resize;
 typedef struct VcpuThread VcpuThread;
 
 typedef struct Machine {
@@ -97,6 +99,7 @@ typedef struct Machine {
     Uart *uart;
     Console *console;
     Monitor *monitor;
+    Resize *resize;       /* the latest; NULL: none yet */
     Migration *migration; /* from here, under way; or NULL */
     bool moved;           /* the guest runs elsewhere */
 } Machine;
@@ -116,9 +119,8 @@ bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max
 /* Set an error from errno. Returns false. */
 bool fail_errno(const char *what, GError **error);
 
-/* Whether --seccomp still lets minivmm open files and connections. */
+/* Whether files and sockets may be opened: not with --seccomp. */
 bool machine_may_open(const Machine *m, GError **error);
-
 /* Load this kernel at the machine's next start. */
 bool machine_set_kernel(Machine *m, const char *path, GError **error);
 
@@ -130,6 +132,7 @@ bool vcpu_start(uint32_t vcpu, const VcpuhpEntry *entry, void *opaque);
 void vcpu_kick(uint32_t vcpu, void *opaque);
 /* How many vCPUs have a thread. */
 uint32_t vcpu_threads_count(Machine *m);
+bool vcpu_thread_exists(Machine *m, uint32_t vcpu);
 /* Wait until no vCPU is in KVM_RUN and no vCPU's thread uses the library; until vcpus_resume(), none
  * does. Meanwhile a vCPU may be started, kicked or asked to park: its thread acts on that when it
  * resumes. Returns false if the machine was paused already. In the main thread. */

@@ -14,6 +14,7 @@
 #include "console.h"
 #include "monitor.h"
 #include "ram.h"
+#include "resize.h"
 #include "state.h"
 #include "uart.h"
 
@@ -27,16 +28,16 @@
 /* --- Options --- */
 
 typedef struct Options {
-    char *kernel, *initrd, *append, *console, *monitor, *restore, *incoming;
+    char *kernel, *initrd, *append, *console, *monitor, *events, *restore, *incoming;
     char *mem, *vcpus, *enabled, *coldplug, *topology, *nodes, *gic, *redists, *psci;
     gboolean fdt, its, pmu, sve, pauth, caches, own, warm_up, seccomp;
 } Options;
 
 static void options_clear(Options *o)
 {
-    char *strings[] = {o->kernel,   o->initrd, o->append,  o->console, o->monitor,  o->restore,
-                       o->incoming, o->mem,    o->vcpus,   o->enabled, o->coldplug, o->topology,
-                       o->nodes,    o->gic,    o->redists, o->psci};
+    char *strings[] = {o->kernel,   o->initrd,   o->append, o->console, o->monitor, o->events,
+                       o->restore,  o->incoming, o->mem,    o->vcpus,   o->enabled, o->coldplug,
+                       o->topology, o->nodes,    o->gic,    o->redists, o->psci};
 
     for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
@@ -231,6 +232,8 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
          "Serial port on a Unix socket instead of the terminal", "SOCKET"},
         {"monitor", 0, 0, G_OPTION_ARG_FILENAME, &o->monitor, "Monitor on a Unix socket as well",
          "SOCKET"},
+        {"events", 0, 0, G_OPTION_ARG_FILENAME, &o->events,
+         "Append events to a file, as lines of JSON", "FILE"},
         {"restore", 0, 0, G_OPTION_ARG_FILENAME, &o->restore,
          "Go on with a machine that the monitor's save has written", "FILE"},
         {"incoming", 0, 0, G_OPTION_ARG_FILENAME, &o->incoming,
@@ -293,20 +296,16 @@ static void name_option(GError *error)
 
 bool machine_may_open(const Machine *m, GError **error)
 {
-    if (!m->seccomp)
-        return true;
-    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                "--seccomp: minivmm may not open files and connections");
-    return false;
+    if (m->seccomp)
+        g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                            "--seccomp: minivmm may open no file and no connection");
+    return !m->seccomp;
 }
 
 bool machine_set_kernel(Machine *m, const char *path, GError **error)
 {
-    GMappedFile *kernel;
+    GMappedFile *kernel = machine_may_open(m, error) ? map_file("kernel", path, error) : NULL;
 
-    if (!machine_may_open(m, error))
-        return false;
-    kernel = map_file("kernel", path, error);
     if (!kernel)
         return false;
     g_mapped_file_unref(m->kernel);
@@ -373,6 +372,7 @@ static void on_event(const VcpuhpEvent *event, void *opaque)
 
     if (!m->moved) /* Otherwise the library ends requests here that go on elsewhere. */
         monitor_event(m->monitor, event);
+    resize_event(m, event);
     if (event->kind == VCPUHP_EVENT_STOPPED)
         g_idle_add_full(G_PRIORITY_DEFAULT, on_stopped, m, NULL);
 }
@@ -430,6 +430,8 @@ static bool create_vm(Machine *m, GError **error)
 /* Let vCPUs run: as after power-on, or where they were. */
 static bool begin(Machine *m, const Options *o, GError **error)
 {
+    if ((o->restore || o->incoming) && !machine_may_open(m, error))
+        return false;
     if (o->restore)
         return file_restore(m, o->restore, error);
     if (o->incoming)
@@ -451,7 +453,7 @@ static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **err
 
     vcpu_threads_init(m);
     m->uart = uart_new(&uart_callbacks, m);
-    m->monitor = monitor_new(m, o->monitor, o->console != NULL, error);
+    m->monitor = monitor_new(m, o->monitor, o->events, o->console != NULL, error);
     if (!m->monitor)
         return false;
     m->console = console_new(m, o->console, error);
@@ -480,6 +482,7 @@ static void clean_up(Machine *m)
     own_free(m->own);
     console_free(m->console);
     monitor_free(m->monitor);
+    resize_free(m->resize);
     uart_free(m->uart);
     ram_free(m);
     if (m->vm_fd >= 0)

@@ -41,7 +41,7 @@ static void G_GNUC_PRINTF(2, 3) say(const Migration *migration, const char *form
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    monitor_migration(migration->m->monitor, text);
+    monitor_note(migration->m->monitor, "migration", text);
 }
 
 static double in_mib(uint64_t bytes)

@@ -294,6 +294,16 @@ uint32_t vcpu_threads_count(Machine *m)
     return n;
 }
 
+bool vcpu_thread_exists(Machine *m, uint32_t vcpu)
+{
+    bool exists;
+
+    g_mutex_lock(&m->threads_lock);
+    exists = m->threads[vcpu].exists;
+    g_mutex_unlock(&m->threads_lock);
+    return exists;
+}
+
 void vcpu_threads_end(Machine *m)
 {
     if (!m->threads)

@@ -25,8 +25,7 @@ typedef struct KvmVcpu {
     /* Registers alone do not make it as at power-on, but kvm_vcpu_init() does: it parked because it
      * was asked to, or was last initialised only in part. */
     bool needs_init;
-    bool warm;         /* kvm_warm_up() has seen it since KVM_ARM_VCPU_INIT; its thread's own */
-    uint32_t mp_state; /* in which a vCPU that was loaded as on goes on */
+    bool warm; /* needs no warm-up before the next KVM_ARM_VCPU_INIT */
 } KvmVcpu;
 
 /* The memory that vCPUs are warmed up in: warm_up.h. */

@@ -32,7 +32,7 @@ enum {
  * state yet: they are powered on again where the machine goes on. */
 static bool *get_on(Vcpuhp *hp)
 {
-    bool *on = g_new(bool, hp->config.n_vcpus);
+    bool *on = g_new0(bool, hp->config.n_vcpus);
 
     g_mutex_lock(&hp->slots.lock);
     for (uint32_t i = 0; i < hp->config.n_vcpus; i++)
@@ -354,11 +354,12 @@ static bool load_events(const Kvm *kvm, uint32_t vcpu, BlobReader *reader, GErro
 static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **error)
 {
     KvmVcpu *v = &load->kvm->vcpus[vcpu];
+    uint32_t mp_state;
     BlobReader events;
     const uint8_t *value;
 
     blob_get_u32(reader);
-    v->mp_state = blob_get_u32(reader);
+    mp_state = blob_get_u32(reader);
     events = *reader;
     blob_get(reader, VCPU_HEAD - 2 * sizeof(uint32_t));
     value = blob_get(reader, load->image.size);
@@ -368,7 +369,8 @@ static bool load_vcpu(Load *load, uint32_t vcpu, BlobReader *reader, GError **er
     }
     v->used = true;
     return kvm_image_apply(&load->image, v->fd, vcpu, error) &&
-           load_events(load->kvm, vcpu, &events, error);
+           load_events(load->kvm, vcpu, &events, error) &&
+           kvm_vcpu_set_mp_state(load->kvm, vcpu, mp_state, "loaded", error);
 }
 
 static bool load_vcpus(Load *load, BlobReader *reader, GError **error)

@@ -150,7 +150,8 @@ bool kvm_vcpu_power_on(Kvm *kvm, uint32_t vcpu, const VcpuhpEntry *entry, GError
     return set_entry(kvm, vcpu, entry, error);
 }
 
-/* It has its MMU enabled, or not yet, as it was: there is nothing to warm up. */
+/* KVM has all of its state. It has its MMU enabled, or not yet, as it was: there is nothing to warm
+ * up. */
 bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
 {
     KvmVcpu *v = &kvm->vcpus[vcpu];
@@ -159,8 +160,8 @@ bool kvm_vcpu_go_on(Kvm *kvm, uint32_t vcpu, GError **error)
     if (!map_run(v, vcpu, error))
         return false;
     clear_run(v->run);
-    v->warm = true;
-    return kvm_vcpu_set_mp_state(kvm, vcpu, v->mp_state, "as it was", error);
+    v->warm = true; /* it is not at its entry: an interrupt could divert it from the warm-up */
+    return true;
 }
 
 /* --- Power off --- */

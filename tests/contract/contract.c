@@ -32,6 +32,9 @@
 #define MPIDR_EL1       ARM64_SYS_REG(3, 0, 0, 0, 5)
 #define MMFR2_EL1       ARM64_SYS_REG(3, 0, 0, 7, 2)
 #define SCTLR_EL1       ARM64_SYS_REG(3, 0, 1, 0, 0)
+#define TTBR0_EL1       ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define TCR_EL1         ARM64_SYS_REG(3, 0, 2, 0, 2)
+#define MAIR_EL1        ARM64_SYS_REG(3, 0, 10, 2, 0)
 #define CSSELR_EL1      ARM64_SYS_REG(3, 2, 0, 0, 0)
 #define MIDR_EL1        ARM64_SYS_REG(3, 0, 0, 0, 0)
 #define ISAR0_EL1       ARM64_SYS_REG(3, 0, 0, 6, 0)
@@ -1035,6 +1038,76 @@ static void the_filter_is_fixed_once_a_vcpu_has_run(void **state)
     assert_int_equal(set_filter(vm, PSCI_0_2_FN_BASE, 1, KVM_SMCCC_FILTER_FWD_TO_USER), -EBUSY);
 }
 
+/* --- Memory --- */
+
+#define MEMORY      0x40000000ull
+#define MEMORY_SIZE 0x10000ull
+
+static int set_memory(Vm *vm, uint32_t slot, uint64_t address, uint64_t size, void *memory)
+{
+    struct kvm_userspace_memory_region region = {.slot = slot,
+                                                 .flags = KVM_MEM_READONLY,
+                                                 .guest_phys_addr = address,
+                                                 .memory_size = size,
+                                                 .userspace_addr = (uintptr_t)memory};
+
+    return call(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static void *map_memory(void)
+{
+    void *memory =
+        mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    return memory;
+}
+
+static void memory_has_a_slot_and_a_place_of_its_own(void **state)
+{
+    Vm *vm = *state;
+    void *memory = map_memory();
+
+    assert_int_equal(set_memory(vm, 1, MEMORY, MEMORY_SIZE, memory), 0);
+    assert_int_equal(set_memory(vm, 2, MEMORY, MEMORY_SIZE, memory), -EEXIST);
+    assert_int_equal(set_memory(vm, 2, MEMORY + 1, MEMORY_SIZE, memory), -EINVAL);
+    assert_int_equal(set_memory(vm, 2, 0, 0, NULL), -EINVAL);
+    assert_int_equal(set_memory(vm, 1, 0, 0, NULL), 0);
+    assert_int_equal(set_memory(vm, 1, 0, 0, NULL), -EINVAL);
+    assert_int_equal(set_memory(vm, 2, MEMORY, MEMORY_SIZE, memory), 0);
+    munmap(memory, MEMORY_SIZE);
+}
+
+/* 31 bits of addresses, 4 KiB pages, in two blocks of 1 GiB. */
+static void a_vcpu_can_begin_with_its_mmu_enabled_in_read_only_memory(void **state)
+{
+    const uint64_t accessed_block = 1ull << 10 | 3ull << 8 | 1, begin = MEMORY + 16;
+    Vm *vm = *state;
+    uint64_t *table = map_memory();
+    uint32_t *code = (uint32_t *)&table[2];
+
+    code[0] = 0xd518d03f; /* msr contextidr_el1, xzr */
+    code[1] = 0xd4000002; /* hvc #0 */
+    table[MEMORY >> 30] = MEMORY | accessed_block;
+    create_vcpus(vm, 1, 0);
+    assert_int_equal(init_with(vm, 0, 0), 0);
+    place_vgic(vm);
+    assert_int_equal(init_vgic(vm), 0);
+    assert_int_equal(set_memory(vm, 0, MEMORY, MEMORY_SIZE, table), 0);
+    assert_int_equal(set_filter(vm, PSCI_0_2_FN_CPU_OFF, 1, KVM_SMCCC_FILTER_FWD_TO_USER), 0);
+    assert_int_equal(set_reg(vm, X(0), PSCI_0_2_FN_CPU_OFF), 0);
+    assert_int_equal(set_reg(vm, PC, begin), 0);
+    assert_int_equal(set_reg(vm, SCTLR_EL1, reg(vm, SCTLR_EL1) | 0x1005), 0);
+    assert_int_equal(set_reg(vm, TTBR0_EL1, MEMORY), 0);
+    assert_int_equal(set_reg(vm, TCR_EL1, 33 | 1 << 23 | 5ull << 32), 0);
+    assert_int_equal(set_reg(vm, MAIR_EL1, 0xff), 0);
+    assert_int_equal(call(vm->vcpus[0], KVM_RUN, NULL), 0);
+    assert_int_equal(vm->runs[0]->exit_reason, KVM_EXIT_HYPERCALL);
+    assert_int_equal(vm->runs[0]->hypercall.nr, PSCI_0_2_FN_CPU_OFF);
+    assert_int_equal(reg(vm, PC), begin + 8);
+    munmap(table, MEMORY_SIZE);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1093,6 +1166,8 @@ int main(void)
         RULE(a_guest_may_have_fewer_counters_than_the_host),
         RULE(the_filters_ranges_are_sane_and_do_not_overlap),
         RULE(the_filter_is_fixed_once_a_vcpu_has_run),
+        RULE(memory_has_a_slot_and_a_place_of_its_own),
+        RULE(a_vcpu_can_begin_with_its_mmu_enabled_in_read_only_memory),
     };
 
     return cmocka_run_group_tests_name("contract", tests, NULL, NULL);

@@ -178,16 +178,26 @@ void assert_outcome(Guest *guest, unsigned id, const char *outcome)
     guest_fail(guest, message);
 }
 
-void assert_info(Guest *guest, unsigned vcpu, ...)
+char *info_row(Guest *guest, unsigned vcpu)
 {
     g_autofree char *answer = guest_command(guest, "info");
-    g_autofree char *prefix = g_strdup_printf("vcpu %u: ", vcpu);
-    char *line = strstr(answer, prefix);
+    g_autofree char *pattern = g_strdup_printf("(?m)^ *%u +0x.*$", vcpu);
+    g_autoptr(GRegex) row = g_regex_new(pattern, 0, 0, NULL),
+                      spaces = g_regex_new(" +", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autofree char *line = NULL;
+
+    assert_true(g_regex_match(row, answer, 0, &match));
+    line = g_match_info_fetch(match, 0);
+    return g_regex_replace_literal(spaces, line, -1, 0, " ", 0, NULL);
+}
+
+void assert_info(Guest *guest, unsigned vcpu, ...)
+{
+    g_autofree char *line = info_row(guest, vcpu);
     const char *word;
     va_list words;
 
-    assert_non_null(line);
-    *strchrnul(line, '\n') = '\0';
     va_start(words, vcpu);
     while ((word = va_arg(words, const char *)))
         if (!strstr(line, word))
@@ -212,6 +222,16 @@ void assert_bad_options(const char *options, ...)
         if (!strstr(errors, word))
             fail_msg("minivmm %s: \"%s\" does not contain \"%s\"", options, errors, word);
     va_end(words);
+}
+
+unsigned host_number(Guest *guest, const char *command)
+{
+    g_autofree char *shell =
+        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
+    g_autofree char *output = NULL;
+
+    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
+    return g_ascii_strtoull(output, NULL, 10);
 }
 
 char *initrd_with_inside(bool kexec)

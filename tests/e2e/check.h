@@ -39,11 +39,16 @@ unsigned request(Guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Wait until the request has ended. It has ended once, and as the event's text says ("done",
  * "refused: …"); with NULL, in any way. */
 void assert_outcome(Guest *guest, unsigned id, const char *outcome);
+/* A vCPU's row in the table that `info` prints, with single spaces. The caller frees it. */
+char *info_row(Guest *guest, unsigned vcpu);
 /* The vCPU's line in the answer of `info` contains all of these words, up to NULL. */
 void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
+/* A number that a shell command without single quotes prints in minivmm's directory of the host's
+ * /proc. */
+unsigned host_number(Guest *guest, const char *command);
 /* A copy of the guest's initramfs with /inside and, for a kexec, /Image and /initrd besides. The
  * caller unlinks it once minivmm has it, and frees the path. */
 char *initrd_with_inside(bool kexec);

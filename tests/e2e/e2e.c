@@ -151,6 +151,17 @@ static void it_can_be_plugged_again(void **state)
     assert_masks(*state, "0-3", "0", "0");
 }
 
+static void resize_ends_when_the_guest_has_followed(void **state)
+{
+    guest_skip_events(*state);
+    g_free(guest_command(*state, "resize 3"));
+    guest_wait_event(*state, "resize: done: enabled vCPUs: 3");
+    guest_wait_output(*state, "cat /sys/devices/system/cpu/online", "0-2");
+    g_free(guest_command(*state, "resize 1"));
+    guest_wait_event(*state, "resize: done: enabled vCPUs: 1");
+    assert_masks(*state, "0-3", "0", "0");
+}
+
 /* Without the agent the guest adds the vCPU, reports success, and leaves it offline. */
 static void a_plug_until_on_is_done_when_the_vcpu_runs(void **state)
 {
@@ -162,10 +173,10 @@ static void a_plug_until_on_is_done_when_the_vcpu_runs(void **state)
     g_free(guest_run(guest, NULL, "agent_stop"));
     guest_skip_events(guest);
     id = request(guest, "plug 1 until-on");
-    open = g_strdup_printf("plug request %u seen", id);
+    open = g_strdup_printf("%u: plug, seen", id);
     done = g_strdup_printf("vCPU 1: request %u done", id);
     guest_wait_event(guest, "vCPU 1: _OST 0x1, 0x0: device check: success");
-    assert_info(guest, 1, "enabled, off", open, "last _OST 0x1, 0x0", NULL);
+    assert_info(guest, 1, "enabled off", open, "0x1, 0x0", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >/sys/devices/system/cpu/cpu1/online"));
     guest_wait_event(guest, "vCPU 1: on");
     guest_wait_event(guest, done);
@@ -221,6 +232,24 @@ static void cold_plugged_and_removable_goes(void **state)
     assert_quiet_dmesg(guest);
 }
 
+/* On hosts with FEAT_S2FWB there is no warm-up, and the test is one of plugs alone. */
+static void a_vcpu_that_is_warmed_up_works(void **state)
+{
+    Guest *guest =
+        guest_boot("warm-up", "--vcpus 4 --enabled 1 --warm-up --append \"quiet vcpuhp.agent\"");
+
+    *state = guest;
+    plug(guest, 1);
+    assert_works(guest, 1);
+    plug(guest, 2);
+    unplug(guest, 1);
+    plug(guest, 1);
+    assert_works(guest, 1);
+    assert_masks(guest, "0-3", "0-2", "0-2");
+    assert_false(guest_saw_event(guest, "host error"));
+    assert_quiet_dmesg(guest);
+}
+
 static void caches_are_shared_as_the_config_says(void **state)
 {
     Guest *guest = guest_boot(
@@ -271,6 +300,7 @@ int main(void)
         cmocka_unit_test(an_unplugged_vcpu_is_ejected),
         cmocka_unit_test(its_thread_is_kept_for_the_next_plug),
         cmocka_unit_test(it_can_be_plugged_again),
+        cmocka_unit_test(resize_ends_when_the_guest_has_followed),
         cmocka_unit_test(a_plug_until_on_is_done_when_the_vcpu_runs),
         cmocka_unit_test(the_guest_logs_no_error),
     };
@@ -279,6 +309,7 @@ int main(void)
                                   drop_guest),
         cmocka_unit_test_teardown(cold_plugged_and_fixed_stays, drop_guest),
         cmocka_unit_test_teardown(cold_plugged_and_removable_goes, drop_guest),
+        cmocka_unit_test_teardown(a_vcpu_that_is_warmed_up_works, drop_guest),
         cmocka_unit_test_teardown(caches_are_shared_as_the_config_says, drop_guest),
         cmocka_unit_test(impossible_configs_are_refused),
     };

@@ -36,7 +36,7 @@ static void unplug_while_hotplug_is_switched_off_is_refused(void **state)
     g_free(guest_run(guest, NULL, "echo 0 >/sys/firmware/acpi/hotplug/processor/enabled"));
     id = ask(guest, "unplug", 1);
     assert_outcome(guest, id, "refused: the OS does not support eject");
-    assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x80", NULL);
+    assert_info(guest, 1, "enabled on", "0x3, 0x80", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >/sys/firmware/acpi/hotplug/processor/enabled"));
     assert_masks(guest, "0-3", "0-1", "0-1");
 }
@@ -48,10 +48,10 @@ static void unplug_of_the_last_online_cpu_is_refused(void **state)
 
     g_free(guest_run(guest, NULL, "echo 0 >" CPUS "cpu0/online"));
     guest_wait_event(guest, "vCPU 0: off");
-    assert_info(guest, 0, "enabled permanently, off", NULL);
+    assert_info(guest, 0, "permanent off", NULL);
     id = ask(guest, "unplug", 1);
     assert_outcome(guest, id, "refused: the device is busy");
-    assert_info(guest, 1, "enabled, on", "last _OST 0x3, 0x82", NULL);
+    assert_info(guest, 1, "enabled on", "0x3, 0x82", NULL);
     g_free(guest_run(guest, NULL, "echo 1 >" CPUS "cpu0/online"));
     assert_masks(guest, "0-3", "0-1", "0-1");
     assert_works(guest, 0);
@@ -77,7 +77,7 @@ static void an_eject_that_the_guest_begins_is_reported_as_such(void **state)
     guest_wait_event(guest, "vCPU 1: disabled by _EJ0");
     guest_wait_event(guest, "vCPU 1: ejected");
     guest_wait_event(guest, "vCPU 1: _OST 0x103, 0x0: eject begun by the guest: success");
-    assert_info(guest, 1, "disabled, off", "last _OST 0x103, 0x0", NULL);
+    assert_info(guest, 1, "disabled off", "0x103, 0x0", NULL);
     assert_masks(guest, "0-3", "0", "0");
     plug(guest, 1);
     assert_masks(guest, "0-3", "0-1", "0-1");
@@ -93,18 +93,18 @@ static void a_guest_that_ignores_requests_lets_them_time_out(void **state)
 
     g_free(guest_run(guest, NULL, "echo ACPI0013:00 >" GED "unbind"));
     id = ask(guest, "plug", 2);
-    assert_info(guest, 2, "enabled, off", "plug request", "not seen yet", NULL);
+    assert_info(guest, 2, "enabled off", ": plug, ", "not seen yet", NULL);
     g_free(guest_command(guest, "cancel %u", id));
     assert_outcome(guest, id, "cancelled");
-    assert_info(guest, 2, "disabled, off", NULL);
+    assert_info(guest, 2, "disabled off", NULL);
     assert_refused(guest, "cancel 999", "no request 999", NULL);
 
     last_request = id = request(guest, "plug 2 300");
     assert_outcome(guest, id, "timed out");
-    assert_info(guest, 2, "disabled, off", NULL);
+    assert_info(guest, 2, "disabled off", NULL);
     last_request = id = request(guest, "unplug 1 300");
     assert_outcome(guest, id, "timed out");
-    assert_info(guest, 1, "enabled, on", NULL);
+    assert_info(guest, 1, "enabled on", NULL);
 }
 
 static void opposite_requests_that_the_guest_has_not_seen_undo_each_other(void **state)
@@ -114,12 +114,12 @@ static void opposite_requests_that_the_guest_has_not_seen_undo_each_other(void *
 
     assert_outcome(guest, first, "cancelled");
     assert_outcome(guest, second, "done");
-    assert_info(guest, 2, "disabled, off", NULL);
+    assert_info(guest, 2, "disabled off", NULL);
     first = ask(guest, "unplug", 1);
     second = ask(guest, "plug", 1);
     assert_outcome(guest, first, "cancelled");
     assert_outcome(guest, second, "done");
-    assert_info(guest, 1, "enabled, on", NULL);
+    assert_info(guest, 1, "enabled on", NULL);
 }
 
 static void a_request_waits_for_a_guest_that_listens_later(void **state)
@@ -155,7 +155,7 @@ static void force_disables_an_offline_vcpu_without_the_guest(void **state)
     guest_wait_event(guest, "vCPU 1: off");
     g_free(guest_command(guest, "force 1"));
     guest_wait_event(guest, "vCPU 1: removed by force");
-    assert_info(guest, 1, "disabled, off", NULL);
+    assert_info(guest, 1, "disabled off", NULL);
     why = guest_run(guest, &status, "echo 1 >" CPUS "cpu1/online");
     assert_int_not_equal(status, 0);
     guest_wait_event(guest, "vCPU 1: CPU_ON denied");
@@ -199,7 +199,7 @@ static void an_unplug_overtakes_a_plug_that_was_seen(void **state)
     second = last_request = request(guest, "unplug 3");
     assert_outcome(guest, first, NULL);
     assert_outcome(guest, second, "done");
-    assert_info(guest, 3, "disabled, off", NULL);
+    assert_info(guest, 3, "disabled off", NULL);
     guest_wait_output(guest, "cat " CPUS "enabled", "0-1");
 }
 
@@ -214,8 +214,8 @@ static void bursts_are_carried_out_one_by_one(void **state)
         last_request = request(guest, "unplug 2-3") + 1;
         for (unsigned id = first; id <= last_request; id++)
             assert_outcome(guest, id, NULL);
-        assert_info(guest, 2, "disabled, off", NULL);
-        assert_info(guest, 3, "disabled, off", NULL);
+        assert_info(guest, 2, "disabled off", NULL);
+        assert_info(guest, 3, "disabled off", NULL);
         guest_wait_output(guest, "cat " CPUS "enabled", "0-1");
 
         first = request(guest, "plug 2-3");
@@ -231,17 +231,6 @@ static void bursts_are_carried_out_one_by_one(void **state)
     }
 }
 
-/* A number that a shell command prints in minivmm's directory of the host's /proc. */
-static unsigned count_lines(Guest *guest, const char *command)
-{
-    g_autofree char *shell =
-        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
-    g_autofree char *output = NULL;
-
-    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
-    return g_ascii_strtoull(output, NULL, 10);
-}
-
 static void many_rounds_leave_nothing_behind(void **state)
 {
     Guest *guest = *state;
@@ -254,9 +243,9 @@ static void many_rounds_leave_nothing_behind(void **state)
         plug(guest, 3);
         unplug(guest, 2);
         unplug(guest, 3);
-        now[0] = count_lines(guest, "ls fd | wc -l");
-        now[1] = count_lines(guest, "ls task | wc -l");
-        now[2] = count_lines(guest, "wc -l <maps");
+        now[0] = host_number(guest, "ls fd | wc -l");
+        now[1] = host_number(guest, "ls task | wc -l");
+        now[2] = host_number(guest, "wc -l <maps");
     }
     last_request += 31 * 4;
     assert_int_equal(after[0], before[0]);
@@ -551,7 +540,7 @@ static void no_call_turns_a_disabled_vcpu_on(void **state)
             assert_non_null(strstr(answers, "smc 84000003 " DENIED));
         }
     }
-    assert_info(guest, 2, "disabled, off", NULL);
+    assert_info(guest, 2, "disabled off", NULL);
     assert_int_equal(guest_info(guest, "threads"), 1);
     assert_false(guest_saw_event(guest, "vCPU 2: on"));
 }
@@ -608,7 +597,7 @@ static void ej0_before_cpu_off_ends_when_the_vcpu_is_off(void **state)
     assert_output(guest, "a001", TAKE_EVENTS);
     g_free(guest_run(guest, NULL, EJECT("1")));
     guest_wait_event(guest, "vCPU 1: disabled by _EJ0");
-    assert_info(guest, 1, "disabled, on", "being ejected", "unplug request", NULL);
+    assert_info(guest, 1, "disabled, being ejected on", ": unplug, ", NULL);
     assert_output(guest, "0", "hvc 0 0xc4000004 1 0");
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
     /* It still runs until it turns itself off. */
@@ -616,7 +605,7 @@ static void ej0_before_cpu_off_ends_when_the_vcpu_is_off(void **state)
     turn_off(guest, 1);
     guest_wait_event(guest, "vCPU 1: ejected");
     assert_outcome(guest, id, "done");
-    assert_info(guest, 1, "disabled, off", "being ejected", NULL);
+    assert_info(guest, 1, "disabled, being ejected off", NULL);
     assert_output(guest, "1", "hvc 0 0xc4000004 1 0");
 }
 
@@ -625,11 +614,11 @@ static void a_plug_is_held_back_until_the_eject_is_closed(void **state)
     Guest *guest = *state;
     unsigned id = ask(guest, "plug", 1);
 
-    assert_info(guest, 1, "disabled, off", "plug request", "held back", NULL);
+    assert_info(guest, 1, "disabled off", ": plug, ", "held back", NULL);
     assert_output(guest, "0", TAKE_EVENTS);
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
     g_free(guest_run(guest, NULL, EJECT_CLOSED("1")));
-    assert_info(guest, 1, "enabled, off", "plug request", "not seen yet", NULL);
+    assert_info(guest, 1, "enabled off", ": plug, ", "not seen yet", NULL);
     assert_output(guest, "c001", TAKE_EVENTS);
     guest_wait_event(guest, "seen by the guest");
     turn_on(guest, 1);
@@ -662,11 +651,11 @@ static void a_request_that_was_seen_times_out_and_leaves_the_vcpu_as_it_is(void 
     last_request = id = request(guest, "plug 3 1000");
     assert_output(guest, "c003", TAKE_EVENTS);
     assert_outcome(guest, id, "timed out");
-    assert_info(guest, 3, "enabled, off", NULL);
+    assert_info(guest, 3, "enabled off", NULL);
     last_request = id = request(guest, "unplug 3 1000");
     assert_output(guest, "a003", TAKE_EVENTS);
     assert_outcome(guest, id, "timed out");
-    assert_info(guest, 3, "enabled, off", NULL);
+    assert_info(guest, 3, "enabled off", NULL);
 }
 
 static void insert_and_remove_of_one_vcpu_come_together(void **state)
@@ -706,8 +695,8 @@ static void accesses_that_no_register_has_read_0_and_change_nothing(void **state
     for (gsize i = 0; i < G_N_ELEMENTS(writes); i++)
         assert_output(guest, "", writes[i]);
     assert_true(guest_saw_event(guest, "guest error"));
-    assert_info(guest, 2, "enabled, on", NULL);
-    assert_info(guest, 3, "enabled, off", "not seen yet", NULL);
+    assert_info(guest, 2, "enabled on", NULL);
+    assert_info(guest, 3, "enabled off", "not seen yet", NULL);
     assert_output(guest, "c003", TAKE_EVENTS);
     turn_on(guest, 3);
     assert_outcome(guest, id, "done");
@@ -743,7 +732,7 @@ static void force_parks_what_runs(void **state)
         g_free(guest_command(guest, "force %u", i));
         guest_wait_event(guest, off);
         guest_wait_event(guest, forced);
-        assert_info(guest, i, "disabled, off", NULL);
+        assert_info(guest, i, "disabled off", NULL);
     }
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
     assert_int_equal(guest_info(guest, "running"), 1);

@@ -210,6 +210,15 @@ static void power_on(Machine *m, uint32_t vcpu, uint64_t entry, uint64_t context
     assert_int_equal(x[0], PSCI_RET_SUCCESS);
 }
 
+static void start_at(Machine *m, uint64_t context)
+{
+    const VcpuhpEntry entry = {
+        .size = sizeof(VcpuhpEntry), .address = RAM + LOOP, .context = context};
+    g_autoptr(GError) error = NULL;
+
+    check(vcpuhp_start(m->hp, &entry, &error), error);
+}
+
 /* vCPUs 0 and 1 have stored a few numbers, from 100 and 200 on; vCPU 2 was on and is off. */
 static Machine *start_machine(const Kind *kind, struct kvm_run *runs[N_VCPUS])
 {
@@ -219,7 +228,7 @@ static Machine *start_machine(const Kind *kind, struct kvm_run *runs[N_VCPUS])
 
     memcpy(m->ram + LOOP, loop, sizeof(loop));
     memcpy(m->ram + OFF, off, sizeof(off));
-    check(vcpuhp_start(m->hp, &entry, &error), error);
+    start_at(m, 100);
     runs[0] = vcpuhp_kvm_enter(m->hp, 0);
     assert_non_null(runs[0]);
     assert_int_equal(next_store(m, 0, runs[0]), 100);
@@ -262,10 +271,26 @@ static void use_interrupts(Machine *m, uint32_t group, uint64_t frame, uint32_t 
     set_words(m, group, frame + 0x100 + first / 8, 1, 0x0f0ff00f);
 }
 
+/* KVM's own values of registers with addresses of tables are 0, or none that can be written. */
+static void use_tables(Machine *m)
+{
+    for (uint64_t i = 0; i < 3; i++) {
+        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x70, 2, 0);
+        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x78, 2, 0);
+    }
+    if (vcpuhp_kvm_its_fd(m->hp) < 0)
+        return;
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x80, 0);
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x100, 0);
+    set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x108, 0);
+}
+
 static void use_gicv3(Machine *m)
 {
     const uint32_t icc = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
     int fd = vcpuhp_kvm_vgic_fd(m->hp);
+
+    use_tables(m);
 
     set_words(m, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, 1, 1);
     for (uint32_t i = 32; i < N_IRQS; i++)
@@ -566,6 +591,72 @@ static void a_pending_lpi_and_its_mapping_go_along(void **state)
     free_machine(n);
 }
 
+/* --- Afterwards --- */
+
+static void park(Machine *m, uint32_t vcpu, struct kvm_run *r)
+{
+    r->immediate_exit = 1;
+    assert_int_equal(run(m, vcpu), VCPUHP_KVM_EXIT_PARK);
+}
+
+static void a_machine_that_was_loaded_can_be_reset(void **state)
+{
+    struct kvm_run *runs[N_VCPUS];
+    Machine *m = start_machine(&gicv3, runs), *n;
+    g_autoptr(GError) error = NULL;
+    Saved saved;
+
+    (void)state;
+    use_its(m);
+    assert_true(signal_msi(m));
+    saved = save(m);
+    n = load(&gicv3, m, &saved);
+    resume(n, runs);
+    vcpuhp_stop(n->hp);
+    for (uint32_t i = 0; i < N_ON; i++)
+        park(n, i, runs[i]);
+    check(vcpuhp_reset(n->hp, &error), error);
+    start_at(n, 300);
+    runs[0] = vcpuhp_kvm_enter(n->hp, 0);
+    assert_int_equal(next_store(n, 0, runs[0]), 300);
+    for (uint32_t i = 1; i < N_VCPUS; i++) {
+        power_on(n, i, LOOP, 400);
+        runs[i] = vcpuhp_kvm_enter(n->hp, i);
+        assert_int_equal(next_store(n, i, runs[i]), 400);
+    }
+    free_saved(&saved);
+    free_machine(m);
+    free_machine(n);
+}
+
+/* Its registers are those of a power-on, not those that were loaded. */
+static void a_vcpu_that_went_on_is_turned_off_and_on(void **state)
+{
+    static const uint32_t vcpus[] = {1, WAS_ON, 3};
+    struct kvm_run *runs[N_VCPUS];
+    Machine *m = start_machine(&gicv3, runs), *n;
+    Saved saved;
+
+    (void)state;
+    use_registers(m);
+    saved = save(m);
+    n = load(&gicv3, m, &saved);
+    resume(n, runs);
+    set_reg(n, 1,
+            KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(regs.pc),
+            RAM + OFF);
+    assert_int_equal(run(n, 1), VCPUHP_KVM_EXIT_PARK);
+    for (size_t i = 0; i < G_N_ELEMENTS(vcpus); i++) {
+        power_on(n, vcpus[i], LOOP, 500);
+        runs[i] = vcpuhp_kvm_enter(n->hp, vcpus[i]);
+        assert_int_equal(next_store(n, vcpus[i], runs[i]), 500);
+        assert_int_equal(get_reg(n, vcpus[i], x_of(7)), 0);
+    }
+    free_saved(&saved);
+    free_machine(m);
+    free_machine(n);
+}
+
 /* --- Time --- */
 
 static void the_guests_time_goes_on_where_it_stood(void **state)
@@ -629,6 +720,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_machine_with_all_features_is_loaded_as_it_was_saved),
         cmocka_unit_test(enabled_counters_are_those_that_were),
         cmocka_unit_test(a_pending_lpi_and_its_mapping_go_along),
+        cmocka_unit_test(a_machine_that_was_loaded_can_be_reset),
+        cmocka_unit_test(a_vcpu_that_went_on_is_turned_off_and_on),
         cmocka_unit_test(the_guests_time_goes_on_where_it_stood),
         cmocka_unit_test(a_target_is_narrowed_to_what_the_source_had),
     };

@@ -13,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "acpi"))
-from iasl import Failure, check_table
+from iasl import Failure, check_table, iasl
 
 PROGRAM = sys.argv[1]
 CHOSEN = """
@@ -47,7 +47,11 @@ def iasl_gives_the_tables_back(uart):
     with tempfile.TemporaryDirectory() as directory:
         tables = sorted(dump(directory, uart).glob("*.aml"))
         for table in tables:
-            check_table(table)
+            # iasl from 2023 on reads an SPCR of revision 2, but compiles later revisions only.
+            if table.stem == "spcr":
+                iasl("-d", table)
+            else:
+                check_table(table)
         source = tables[0].with_suffix(".dsl").read_text()
         if len(tables) != 6 or "Device (_SB.COM0)" not in source:
             raise Failure(source)

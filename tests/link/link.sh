@@ -81,6 +81,23 @@ a_vmm_with_the_same_names_links_with_a_static_subproject_and_runs() {
     build_parent static -Ddefault_library=static && "$tmp/static/build/vmm"
 }
 
+# The tarball, which the wrap file would download, is in meson's cache of downloads.
+a_vmm_gets_the_library_by_the_wrap_file() {
+    local parent=$tmp/wrapped wrap=$source/examples/libvcpuhp.wrap tarball name
+    tarball=$(sed -n 's/^source_filename = //p' "$wrap")
+    name=$(sed -n 's/^directory = //p' "$wrap")
+    [ "$name" = "libvcpuhp-$(meson introspect --projectinfo "$source/meson.build" |
+        sed 's/.*"version": "\([^"]*\)".*/\1/')" ] &&
+        cp -r "$vmm" "$parent" && mkdir -p "$parent/subprojects/packagecache" &&
+        tar -C "$source" --transform "s,^,$name/," \
+            -cJf "$parent/subprojects/packagecache/$tarball" include src meson.build meson_options.txt &&
+        sed "s/^source_hash = .*/source_hash = $(sha256sum <"$parent/subprojects/packagecache/$tarball" |
+            cut -d ' ' -f 1)/" "$wrap" >"$parent/subprojects/libvcpuhp.wrap" &&
+            meson setup "$parent/build" "$parent" --force-fallback-for vcpuhp \
+            "${options[@]/#-Dkvm_uapi/-Dlibvcpuhp:kvm_uapi}" &&
+        ninja -C "$parent/build" && "$parent/build/vmm"
+}
+
 a_subproject_builds_the_library_alone_and_needs_no_cmocka() {
     local targets dependencies
     targets=$(meson introspect --targets "$tmp/static/build") &&
@@ -90,7 +107,7 @@ a_subproject_builds_the_library_alone_and_needs_no_cmocka() {
         ! grep -oF cmocka <<<"$dependencies"
 }
 
-echo 1..7
+echo 1..8
 run installed_libraries_define_what_the_headers_declare_and_nothing_else
 run without_kvm_and_libfdt_they_define_what_the_remaining_headers_declare
 run a_vmm_with_the_same_names_links_with_the_shared_library_and_runs
@@ -98,3 +115,4 @@ run a_vmm_with_the_same_names_links_with_the_archive_and_runs
 run a_vmm_with_the_same_names_links_with_a_shared_subproject_and_runs
 run a_vmm_with_the_same_names_links_with_a_static_subproject_and_runs
 run a_subproject_builds_the_library_alone_and_needs_no_cmocka
+run a_vmm_gets_the_library_by_the_wrap_file

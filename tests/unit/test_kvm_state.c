@@ -35,6 +35,7 @@ typedef struct Fixture {
     VcpuhpConfig config;
     VcpuhpKvmPsci psci;
     uint32_t features;
+    uint64_t warm_up_base;
     VcpuhpKvmConfig kvm;
     Vcpuhp *hp;
     uint64_t started, with_entry; /* bits: vcpu_start was called for these, and with an entry */
@@ -128,6 +129,7 @@ static void begin(Fixture *f)
     vcpuhp_kvm_config_init(&f->kvm, fake_kvm_begin(&f->host));
     f->kvm.psci = f->psci;
     f->kvm.features = f->features;
+    f->kvm.warm_up_base = f->warm_up_base;
     if (f->lend) {
         fake_vmm_create_vcpus(&f->vmm, &f->config, &f->kvm);
         fake_vmm_create_vgic(&f->config, &f->kvm);
@@ -249,6 +251,56 @@ static void assert_error(bool ok, GError **error, VcpuhpError code, const char *
     g_clear_error(error);
 }
 
+/* --- What a guest makes of the vGIC --- */
+
+static void fill_irq(FakeIrq *irq, uint32_t seed)
+{
+    *irq = (FakeIrq){.enabled = seed % 2,
+                     .active = seed % 3 == 0,
+                     .pending = seed % 5 == 0,
+                     .group1 = seed % 7 != 0,
+                     .edge = seed % 11 < 6,
+                     .line = seed % 13 == 0,
+                     .priority = (uint8_t)(seed * 8),
+                     .router = seed % 4};
+}
+
+/* What cannot be written of the private ones. */
+static void fill_private(FakeIrq *irqs, uint32_t seed)
+{
+    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
+        bool edge = irqs[i].edge;
+
+        fill_irq(&irqs[i], seed + i);
+        irqs[i].router = 0;
+        irqs[i].edge = edge;
+    }
+}
+
+static void use_gicv3(void)
+{
+    fake.vgic.ctlr = 1;
+    for (uint32_t i = 32; i < 96; i++)
+        fill_irq(&fake.vgic.spis[i], i);
+    for (uint32_t i = 0; i <= WAS_ON; i++) {
+        FakeVcpu *v = &fake.vcpus[i];
+
+        fill_private(v->irqs, 100 * i);
+        v->propbaser = 0x4000078d;
+        v->pendbaser = 0x40010580 + 0x10000 * i;
+        v->gicr_ctlr = 1;
+        if (i <= ON)
+            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
+                                        .pmr = 0xf0 + i,
+                                        .bpr0 = 2,
+                                        .bpr1 = 3,
+                                        .igrpen0 = 1,
+                                        .igrpen1 = 1,
+                                        .ap0r = {4 + i},
+                                        .ap1r = {6 + i}};
+    }
+}
+
 /* --- vCPUs --- */
 
 static void a_vcpu_that_is_on_has_its_registers_again(void **state)
@@ -297,19 +349,35 @@ static void a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry(void **state)
     assert_non_null(vcpuhp_kvm_enter(f->hp, 0));
 }
 
-static void a_vcpu_is_stopped_until_the_machine_goes_on(void **state)
+/* SUSPENDED: it waits for an interrupt in CPU_SUSPEND. */
+static void a_vcpu_that_waits_goes_on_waiting(void **state)
 {
     Fixture *f = *state;
 
     begin_running(f);
     fake.vcpus[ON].mp_state = KVM_MP_STATE_SUSPENDED;
     move(f);
-    for (uint32_t i = 0; i < N_VCPUS; i++)
-        assert_int_equal(fake.vcpus[i].mp_state, KVM_MP_STATE_STOPPED);
     resume(f);
     assert_int_equal(fake.vcpus[0].mp_state, KVM_MP_STATE_RUNNABLE);
     assert_int_equal(fake.vcpus[ON].mp_state, KVM_MP_STATE_SUSPENDED);
     assert_int_equal(fake.vcpus[WAS_ON].mp_state, KVM_MP_STATE_STOPPED);
+    assert_int_equal(fake.vcpus[NEVER_ON].mp_state, KVM_MP_STATE_STOPPED);
+}
+
+/* A target may hand the machine on before it runs it. */
+static void a_machine_that_was_loaded_can_be_saved_at_once(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GBytes) first = NULL;
+
+    begin_running(f);
+    use_gicv3();
+    save(f);
+    first = g_bytes_ref(f->kvm_state);
+    begin(f);
+    load(f);
+    save(f);
+    assert_true(g_bytes_equal(first, f->kvm_state));
 }
 
 static void a_vcpu_that_is_off_starts_clean(void **state)
@@ -382,6 +450,21 @@ static void what_the_targets_kvm_run_holds_is_not_carried_out(void **state)
     assert_int_equal(run->exit_reason, KVM_EXIT_UNKNOWN);
 }
 
+/* It isn't at its entry: an interrupt could divert it from the warm-up's code. */
+static void a_vcpu_that_goes_on_is_not_warmed_up(void **state)
+{
+    Fixture *f = *state;
+    int n_calls;
+
+    f->warm_up_base = 0x09020000;
+    begin_running(f);
+    move(f);
+    resume(f);
+    n_calls = fake.n_calls;
+    assert_non_null(vcpuhp_kvm_enter(f->hp, ON));
+    assert_int_equal(fake.n_calls, n_calls);
+}
+
 static void a_vcpu_without_a_thread_is_stopped(void **state)
 {
     Fixture *f = *state;
@@ -429,54 +512,6 @@ static void the_counters_are_set_once_and_last(void **state)
 }
 
 /* --- vGIC --- */
-
-static void fill_irq(FakeIrq *irq, uint32_t seed)
-{
-    *irq = (FakeIrq){.enabled = seed % 2,
-                     .active = seed % 3 == 0,
-                     .pending = seed % 5 == 0,
-                     .group1 = seed % 7 != 0,
-                     .edge = seed % 11 < 6,
-                     .line = seed % 13 == 0,
-                     .priority = (uint8_t)(seed * 8),
-                     .router = seed % 4};
-}
-
-/* What cannot be written of the private ones. */
-static void fill_private(FakeIrq *irqs, uint32_t seed)
-{
-    for (uint32_t i = 0; i < FAKE_N_PRIVATE; i++) {
-        bool edge = irqs[i].edge;
-
-        fill_irq(&irqs[i], seed + i);
-        irqs[i].router = 0;
-        irqs[i].edge = edge;
-    }
-}
-
-static void use_gicv3(void)
-{
-    fake.vgic.ctlr = 1;
-    for (uint32_t i = 32; i < 96; i++)
-        fill_irq(&fake.vgic.spis[i], i);
-    for (uint32_t i = 0; i <= WAS_ON; i++) {
-        FakeVcpu *v = &fake.vcpus[i];
-
-        fill_private(v->irqs, 100 * i);
-        v->propbaser = 0x4000078d;
-        v->pendbaser = 0x40010580 + 0x10000 * i;
-        v->gicr_ctlr = 1;
-        if (i <= ON)
-            v->cpu = (FakeCpuInterface){.ctlr = v->cpu.ctlr | 2,
-                                        .pmr = 0xf0 + i,
-                                        .bpr0 = 2,
-                                        .bpr1 = 3,
-                                        .igrpen0 = 1,
-                                        .igrpen1 = 1,
-                                        .ap0r = {4 + i},
-                                        .ap1r = {6 + i}};
-    }
-}
 
 static void a_gicv3_goes_along(void **state)
 {
@@ -1191,6 +1226,35 @@ static void values_that_make_no_sense_are_refused(void **state)
     }
 }
 
+/* With a checksum that fits, each byte in turn. What is loaded is garbage, but a guest's own. */
+static void whatever_the_bytes_are_only_the_guests_state_changes(void **state)
+{
+    Fixture *f = *state;
+    size_t size;
+
+    f->config.gic.n_irqs = 64;
+    begin_running(f);
+    save(f);
+    size = g_bytes_get_size(f->kvm_state);
+    for (size_t i = BLOB_HEADER_SIZE; i < size - BLOB_CHECKSUM_SIZE; i++) {
+        const uint8_t *bytes = g_bytes_get_data(f->kvm_state, NULL);
+        uint8_t value = bytes[i] ^ 0xff;
+        g_autoptr(GBytes) edited = edit(f->kvm_state, i, &value, 1);
+        g_autoptr(GError) error = NULL;
+
+        begin(f);
+        prepare_load(f);
+        if (!vcpuhp_kvm_load(f->hp, edited, &error) &&
+            !g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_STATE) &&
+            !g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM))
+            fail_msg("byte %zu: %s", i, error->message);
+        assert_int_equal(fake.isar0, f->host.isar0);
+        assert_int_equal(fake.psci_version, f->host.psci_version);
+        for (uint32_t j = 0; j < N_VCPUS; j++)
+            assert_int_equal(fake.vcpus[j].mpidr, 1ull << 31 | j);
+    }
+}
+
 /* One that the guest cannot change must not be changed by a state that claims to be of a guest. */
 static void only_registers_of_the_guest_are_written(void **state)
 {
@@ -1262,11 +1326,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EITHER(a_vcpu_that_is_on_has_its_registers_again),
         EITHER(a_vcpu_that_is_on_goes_on_without_an_init_or_an_entry),
-        EITHER(a_vcpu_is_stopped_until_the_machine_goes_on),
+        EITHER(a_vcpu_that_waits_goes_on_waiting),
+        EITHER(a_machine_that_was_loaded_can_be_saved_at_once),
         EITHER(a_vcpu_that_is_off_starts_clean),
         EITHER(a_vcpu_that_went_on_is_clean_when_it_is_turned_on_again),
         EITHER(a_vcpu_that_is_on_pending_starts_at_its_entry),
         EITHER(what_the_targets_kvm_run_holds_is_not_carried_out),
+        EITHER(a_vcpu_that_goes_on_is_not_warmed_up),
         EITHER(a_vcpu_without_a_thread_is_stopped),
         OWN(the_pmus_counters_are_enabled_as_they_were),
         OWN(the_counters_are_set_once_and_last),
@@ -1305,6 +1371,7 @@ int main(void)
         OWN(a_vcpu_that_the_library_has_off_is_refused_by_number),
         OWN(a_state_of_other_vcpus_is_refused_by_number),
         OWN(values_that_make_no_sense_are_refused),
+        OWN(whatever_the_bytes_are_only_the_guests_state_changes),
         OWN(only_registers_of_the_guest_are_written),
         OWN(a_description_has_registers_of_the_host_only),
         OWN(each_section_has_the_size_that_the_machine_asks_for),

@@ -426,6 +426,20 @@ static void an_adopted_vcpu_is_on_before_its_thread_enters(void **state)
     assert_int_equal(call(&f->to, 0, CPU_ON64, 1), (uint64_t)-4);
 }
 
+static void no_vcpu_enters_before_the_resume(void **state)
+{
+    Fixture *f = *state;
+
+    start(&f->from);
+    assert_int_equal(call(&f->from, 0, CPU_ON64, 1), 0);
+    save(f);
+    load(f);
+    assert_false(vcpuhp_vcpu_enter(f->to.hp, 0));
+    assert_false(vcpuhp_vcpu_enter(f->to.hp, 1));
+    assert_true(vcpuhp_resume(f->to.hp, NULL));
+    enter_all(&f->to);
+}
+
 static void an_adopted_vcpu_enters_once(void **state)
 {
     Fixture *f = *state;
@@ -860,6 +874,20 @@ static void time_stands_still_from_save_to_resume(void **state)
     now += 1000;
     vcpuhp_dispatch(f->to.hp);
     assert_int_equal(find_event(&f->to, VCPUHP_EVENT_ENDED)->outcome, VCPUHP_OUTCOME_TIMED_OUT);
+}
+
+static void a_state_that_is_saved_again_before_the_resume_is_the_same(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(GBytes) again = NULL;
+
+    start(&f->from);
+    plug(f, 2, 0, 1000);
+    save(f);
+    load(f);
+    now += 5000000;
+    again = vcpuhp_save(f->to.hp, NULL);
+    assert_true(g_bytes_equal(f->state, again));
 }
 
 static void a_deadline_that_has_passed_is_due_after_the_resume(void **state)
@@ -1777,6 +1805,7 @@ int main(void)
         TEST(a_vcpu_that_was_on_is_adopted),
         TEST(an_adopted_vcpu_causes_no_event),
         TEST(an_adopted_vcpu_is_on_before_its_thread_enters),
+        TEST(no_vcpu_enters_before_the_resume),
         TEST(an_adopted_vcpu_enters_once),
         TEST(an_adopted_vcpu_turns_off_and_on_again),
         TEST(an_adopted_vcpu_that_is_stopped_before_it_enters_does_not_enter),
@@ -1805,6 +1834,7 @@ int main(void)
         TEST(the_resume_sets_the_line_whatever_it_is),
         TEST(a_machine_is_moved_again_and_again),
         TEST(time_stands_still_from_save_to_resume),
+        TEST(a_state_that_is_saved_again_before_the_resume_is_the_same),
         TEST(a_deadline_that_has_passed_is_due_after_the_resume),
         TEST(a_request_is_raised_again_when_it_is_due),
         TEST(an_eject_that_is_late_is_ended_by_force_when_it_is_due),
