@@ -592,7 +592,7 @@ static void a_plug_that_is_held_back_moves(void **state)
     unsigned id = request(mover->guest, "plug 1");
 
     bare_move(mover);
-    assert_info(mover->guest, 1, "disabled off", ": plug, ", "held back", NULL);
+    assert_info(mover->guest, 1, "disabled, being ejected off", ": plug, ", "held back", NULL);
     assert_output(mover->guest, "0", TAKE_EVENTS);
     g_free(guest_run(mover->guest, NULL, EJECT_CLOSED("1")));
     assert_output(mover->guest, "c001", TAKE_EVENTS);
