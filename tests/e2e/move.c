@@ -450,6 +450,7 @@ static void a_guest_that_reboots_meanwhile_moves(void **state)
     Guest *target = start_target(mover, "--incoming", path);
     g_autofree char *enabled = guest_run(mover->guest, NULL, "cat " CPUS "enabled");
     g_autofree char *console = NULL;
+    const char *rebooted;
 
     guest_wait_event(target, "migration: waiting");
     guest_skip_events(mover->guest);
@@ -459,8 +460,10 @@ static void a_guest_that_reboots_meanwhile_moves(void **state)
     guest_wait_event(mover->guest, "migration: done");
     assert_int_equal(guest_wait_exit(mover->guest), 0);
     console = guest_console_tail(mover->guest, G_MAXUINT);
+    rebooted = strstr(console, "Restarting system");
+    assert_non_null(rebooted);
     replace_guest(mover, target);
-    if (!strstr(console, "[[vcpuhp ready")) /* It was still booting when it moved. */
+    if (!strstr(rebooted, "[[vcpuhp ready")) /* It was still booting when it moved. */
         guest_wait_ready(mover->guest);
     assert_masks(mover->guest, "0-3", enabled, enabled);
     assert_works(mover->guest, 0);
@@ -592,7 +595,7 @@ static void a_plug_that_is_held_back_moves(void **state)
     unsigned id = request(mover->guest, "plug 1");
 
     bare_move(mover);
-    assert_info(mover->guest, 1, "disabled off", ": plug, ", "held back", NULL);
+    assert_info(mover->guest, 1, "disabled, being ejected off", ": plug, ", "held back", NULL);
     assert_output(mover->guest, "0", TAKE_EVENTS);
     g_free(guest_run(mover->guest, NULL, EJECT_CLOSED("1")));
     assert_output(mover->guest, "c001", TAKE_EVENTS);
