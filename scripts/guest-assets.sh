@@ -235,7 +235,7 @@ get_distribution() (
     SUITE=stable APT=$CACHE/apt-stable
     say "reading the package list of $SUITE"
     read_lists "$SUITE"
-    names=$(names_of systemd systemd-sysv udev kmod dbus util-linux coreutils dash grep sed base-files \
+    names=$(names_of systemd systemd-sysv udev kmod dbus libc-bin util-linux coreutils dash grep sed base-files \
         base-passwd) || die "apt cannot resolve the distribution's packages"
     begin "$dir"
     # shellcheck disable=SC2086 # a list of names
