@@ -94,6 +94,8 @@ packages_for() {
     test) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev clang libclang-rt-dev \
         abigail-tools acpica-tools debootstrap device-tree-compiler clang-format clang-tidy doxygen \
         man-db mandoc shellcheck" ;;
+    coverage) list+=" gcc g++ libc6-dev libglib2.0-dev libfdt-dev libcmocka-dev acpica-tools \
+        device-tree-compiler gcovr" ;;
     *) die "setup: no such purpose: $1" ;;
     esac
     printf '%s\n' $list | sort -u
@@ -109,7 +111,7 @@ missing_packages() {
     done
 }
 
-# setup demo|test|bench: installs what is missing. With nothing missing it does nothing at all.
+# setup demo|test|bench|coverage: installs what is missing. With nothing missing it does nothing at all.
 setup() {
     local missing as_root=()
     command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||

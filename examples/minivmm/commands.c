@@ -139,7 +139,7 @@ static bool do_resume(Machine *m, char **args G_GNUC_UNUSED, GString *out G_GNUC
 
 static bool do_save(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
 {
-    return file_save(m, args[1], error);
+    return machine_may_open(m, error) && file_save(m, args[1], error);
 }
 
 static bool do_migrate(Machine *m, char **args, GString *out G_GNUC_UNUSED, GError **error)
@@ -147,7 +147,8 @@ static bool do_migrate(Machine *m, char **args, GString *out G_GNUC_UNUSED, GErr
     MigrateLimits limits = {.down_ms = 300, .rounds = 30};
     char **arg = &args[2];
 
-    return (!*arg || parse_number("down-time", *arg++, 1, G_MAXUINT32, &limits.down_ms, error)) &&
+    return machine_may_open(m, error) &&
+           (!*arg || parse_number("down-time", *arg++, 1, G_MAXUINT32, &limits.down_ms, error)) &&
            (!*arg || parse_number("rounds", *arg, 1, G_MAXUINT32, &limits.rounds, error)) &&
            migration_start(m, args[1], &limits, error);
 }

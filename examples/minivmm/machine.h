@@ -119,6 +119,8 @@ bool parse_number(const char *name, const char *text, uint32_t min, uint32_t max
 /* Set an error from errno. Returns false. */
 bool fail_errno(const char *what, GError **error);
 
+/* Whether files and sockets may be opened: not with --seccomp. */
+bool machine_may_open(const Machine *m, GError **error);
 /* Load this kernel at the machine's next start. */
 bool machine_set_kernel(Machine *m, const char *path, GError **error);
 

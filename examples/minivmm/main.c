@@ -256,9 +256,9 @@ static bool parse_options(int argc, char **argv, Machine *m, Options *o, VcpuhpK
     if ((o->mem && !parse_number("--mem", o->mem, 3, MEM_MAX, &mem, error)) ||
         !parse_config(o, &m->config, kvm, error))
         return false;
-    if (o->restore && o->incoming) {
+    if (!!o->restore + !!o->incoming + o->seccomp > 1) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--restore and --incoming exclude each other");
+                    "--restore, --incoming and --seccomp exclude each other");
         return false;
     }
     m->ram_size = mem * MIB;
@@ -294,16 +294,18 @@ static void name_option(GError *error)
 
 /* --- Power --- */
 
+bool machine_may_open(const Machine *m, GError **error)
+{
+    if (m->seccomp)
+        g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                            "--seccomp: minivmm may open no file and no connection");
+    return !m->seccomp;
+}
+
 bool machine_set_kernel(Machine *m, const char *path, GError **error)
 {
-    GMappedFile *kernel;
+    GMappedFile *kernel = machine_may_open(m, error) ? map_file("kernel", path, error) : NULL;
 
-    if (m->seccomp) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--seccomp: minivmm may not open files");
-        return false;
-    }
-    kernel = map_file("kernel", path, error);
     if (!kernel)
         return false;
     g_mapped_file_unref(m->kernel);
@@ -428,6 +430,8 @@ static bool create_vm(Machine *m, GError **error)
 /* Let vCPUs run: as after power-on, or where they were. */
 static bool begin(Machine *m, const Options *o, GError **error)
 {
+    if ((o->restore || o->incoming) && !machine_may_open(m, error))
+        return false;
     if (o->restore)
         return file_restore(m, o->restore, error);
     if (o->incoming)

@@ -28,6 +28,7 @@ static const uint32_t vcpu_calls[] = {
     __NR_mmap,
     __NR_mprotect,
     __NR_munmap,
+    __NR_sched_getaffinity,
     /* waking the main loop */
     __NR_write,
     /* kicking a vCPU, and being kicked */
@@ -45,11 +46,12 @@ static const uint32_t vcpu_calls[] = {
     __NR_set_robust_list,
     /* The vDSO reads the clock, but not on every host. */
     __NR_clock_gettime,
+    /* after SIGSTOP and SIGCONT */
+    __NR_restart_syscall,
 };
 
 static const uint32_t vcpu_ioctls[] = {
-    KVM_RUN,          KVM_IRQ_LINE,     KVM_GET_ONE_REG,   KVM_SET_ONE_REG,
-    KVM_SET_MP_STATE, KVM_GET_REG_LIST, KVM_ARM_VCPU_INIT,
+    KVM_RUN, KVM_IRQ_LINE, KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_SET_MP_STATE, KVM_ARM_VCPU_INIT,
 };
 
 /* What the main thread and GLib's worker, which receives signals, need beyond these. */
@@ -57,10 +59,12 @@ static const uint32_t main_calls[] = {
     /* the main loop, console and monitor */
     __NR_accept4,
     __NR_close,
+    __NR_newfstatat,
     __NR_ppoll,
     __NR_read,
     __NR_sendto,
     /* creating GLib's worker; the handlers of SIGINT and SIGTERM */
+    __NR_eventfd2,
     __NR_rt_sigaction,
     __NR_sched_getattr,
     /* vcpuhp_reset(), which waits when the vGIC is busy */
@@ -71,9 +75,13 @@ static const uint32_t main_calls[] = {
 };
 
 static const uint32_t main_ioctls[] = {
+    /* vcpuhp_start(), the first time */
+    KVM_GET_REG_LIST,
     /* vcpuhp_reset() */
     KVM_GET_DEVICE_ATTR,
     KVM_SET_DEVICE_ATTR,
+    /* vcpuhp_free(), with --warm-up */
+    KVM_SET_USER_MEMORY_REGION,
     /* the terminal */
     TCGETS,
     TCSETS,

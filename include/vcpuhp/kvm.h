@@ -95,7 +95,8 @@ typedef struct VcpuhpKvmConfig {
     /** Warm-up, which spares a big guest a long pause on hosts without FEAT_S2FWB; elsewhere it has
      * no effect. The guest-physical address of VCPUHP_KVM_WARM_UP_SIZE bytes, a multiple of that
      * and below 2^48, where nothing else is: the library puts read-only memory there, from which
-     * vcpuhp_kvm_enter() runs a vCPU that is powered on for the first time. 0: none. */
+     * vcpuhp_kvm_enter() runs a vCPU that is powered on for the first time. docs/kvm.md has the
+     * reasons. 0: none. */
     uint64_t warm_up_base;
     /** With warm_up_base: a slot of KVM_SET_USER_MEMORY_REGION that the VMM does not use. */
     uint32_t warm_up_slot;

@@ -32,7 +32,7 @@ enum {
  * state yet: they are powered on again where the machine goes on. */
 static bool *get_on(Vcpuhp *hp)
 {
-    bool *on = g_new(bool, hp->config.n_vcpus);
+    bool *on = g_new0(bool, hp->config.n_vcpus);
 
     g_mutex_lock(&hp->slots.lock);
     for (uint32_t i = 0; i < hp->config.n_vcpus; i++)

@@ -11,9 +11,6 @@
 #include "error.h"
 #include "ioctl.h"
 
-/* Of KVM_RUN, which a signal interrupts. A VMM may keep its signals pending outside of KVM_RUN. */
-#define MAX_TRIES 8
-
 /* --- The memory --- */
 
 #define GIB (1ull << 30)
@@ -144,31 +141,19 @@ static bool set_warm_up_regs(const KvmWarmUp *warm_up, int fd, uint32_t vcpu,
 /* --- The run --- */
 
 /*
- * A kick that interrupts the run is kept for the next KVM_RUN, because the VMM's loop waits for it.
- * So is a signal of the VMM's own, for which its loop expects EINTR.
+ * A signal ends the run, and with it the warm-up, which is not worth another try: a VMM may keep its
+ * signals pending. immediate_exit then makes the next KVM_RUN fail as well, because the VMM's loop
+ * waits for that, whether the signal was a kick or the VMM's own.
  */
-static int run_despite_signals(const KvmVcpu *v)
-{
-    uint8_t kicked = 0;
-    int error = EINTR;
-
-    for (int i = 0; i < MAX_TRIES && (error == EINTR || error == EAGAIN); i++) {
-        kicked |= __atomic_exchange_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
-        error = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
-        kicked |= error == EINTR;
-    }
-    if (kicked)
-        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
-    return error;
-}
-
 static bool run(const KvmVcpu *v, uint32_t vcpu, GError **error)
 {
-    int failed = run_despite_signals(v);
-
-    if (failed)
-        return refuse(error, VCPUHP_ERROR_KVM, "vCPU %u: KVM_RUN (warm-up): %s", vcpu,
-                      g_strerror(failed));
+    if (ioctl(v->fd, KVM_RUN, 0) < 0) {
+        if (errno != EINTR && errno != EAGAIN)
+            return refuse(error, VCPUHP_ERROR_KVM, "vCPU %u: KVM_RUN (warm-up): %s", vcpu,
+                          g_strerror(errno));
+        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
+        return true;
+    }
     if (v->run->exit_reason == KVM_EXIT_HYPERCALL && v->run->hypercall.nr == PSCI_0_2_FN_CPU_OFF)
         return true;
     return refuse(error, VCPUHP_ERROR_KVM, "vCPU %u: KVM_RUN (warm-up): exit %u", vcpu,

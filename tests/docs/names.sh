@@ -58,6 +58,13 @@ awk -F ' *\\| *' '
     }
     END { exit bad || !n }' docs/performance.md README.md >&2 || fail "README.md: its figures"
 
+for name in $(sed '/^## What a guest can do/,$d' docs/security.md | tr ' ' '\n' |
+    sed -n 's/^`\([a-z0-9]*_[a-z0-9_]*\)`.*/\1/p' | sort -u); do
+    grep -qw "$name" tests/unit/*.c tests/e2e/*.c || fail "docs/security.md: no test $name"
+done
+for call in $(sed -n 's/^ *__NR_\([a-z0-9_]*\),$/\1/p' examples/minivmm/seccomp.c); do
+    grep -q "\`$call\`" docs/security.md || fail "docs/security.md lacks $call of seccomp.c"
+done
 for option in $(sed -n 's/^ *{"\([a-z-]*\)", 0, 0, G_OPTION_ARG.*/\1/p' examples/minivmm/*.c); do
     grep -q "^\.It Fl Fl $option\b" docs/man/minivmm.1 || fail "minivmm.1 lacks --$option"
 done

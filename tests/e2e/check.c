@@ -182,7 +182,8 @@ char *info_row(Guest *guest, unsigned vcpu)
 {
     g_autofree char *answer = guest_command(guest, "info");
     g_autofree char *pattern = g_strdup_printf("(?m)^ *%u +0x.*$", vcpu);
-    g_autoptr(GRegex) row = g_regex_new(pattern, 0, 0, NULL), spaces = g_regex_new(" +", 0, 0, NULL);
+    g_autoptr(GRegex) row = g_regex_new(pattern, 0, 0, NULL),
+                      spaces = g_regex_new(" +", 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     g_autofree char *line = NULL;
 
@@ -221,6 +222,16 @@ void assert_bad_options(const char *options, ...)
         if (!strstr(errors, word))
             fail_msg("minivmm %s: \"%s\" does not contain \"%s\"", options, errors, word);
     va_end(words);
+}
+
+unsigned host_number(Guest *guest, const char *command)
+{
+    g_autofree char *shell =
+        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
+    g_autofree char *output = NULL;
+
+    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
+    return g_ascii_strtoull(output, NULL, 10);
 }
 
 char *initrd_with_inside(bool kexec)

@@ -46,6 +46,9 @@ void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 
+/* A number that a shell command without single quotes prints in minivmm's directory of the host's
+ * /proc. */
+unsigned host_number(Guest *guest, const char *command);
 /* A copy of the guest's initramfs with /inside and, for a kexec, /Image and /initrd besides. The
  * caller unlinks it once minivmm has it, and frees the path. */
 char *initrd_with_inside(bool kexec);

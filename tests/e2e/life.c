@@ -231,17 +231,6 @@ static void bursts_are_carried_out_one_by_one(void **state)
     }
 }
 
-/* A number that a shell command prints in minivmm's directory of the host's /proc. */
-static unsigned count_lines(Guest *guest, const char *command)
-{
-    g_autofree char *shell =
-        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
-    g_autofree char *output = NULL;
-
-    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
-    return g_ascii_strtoull(output, NULL, 10);
-}
-
 static void many_rounds_leave_nothing_behind(void **state)
 {
     Guest *guest = *state;
@@ -254,9 +243,9 @@ static void many_rounds_leave_nothing_behind(void **state)
         plug(guest, 3);
         unplug(guest, 2);
         unplug(guest, 3);
-        now[0] = count_lines(guest, "ls fd | wc -l");
-        now[1] = count_lines(guest, "ls task | wc -l");
-        now[2] = count_lines(guest, "wc -l <maps");
+        now[0] = host_number(guest, "ls fd | wc -l");
+        now[1] = host_number(guest, "ls task | wc -l");
+        now[2] = host_number(guest, "wc -l <maps");
     }
     last_request += 31 * 4;
     assert_int_equal(after[0], before[0]);

@@ -15,20 +15,9 @@
 
 static int boot_filtered(void **state)
 {
-    *state = guest_boot("seccomp", "--seccomp --its --vcpus 4 --enabled 1 "
+    *state = guest_boot("seccomp", "--seccomp --its --warm-up --vcpus 4 --enabled 1 "
                                    "--append \"quiet vcpuhp.agent\"");
     return 0;
-}
-
-/* A number that a shell command prints in minivmm's directory of the host's /proc. */
-static unsigned host_number(Guest *guest, const char *command)
-{
-    g_autofree char *shell =
-        g_strdup_printf("sh -c 'cd /proc/%d && %s'", guest_pid(guest), command);
-    g_autofree char *output = NULL;
-
-    assert_true(g_spawn_command_line_sync(shell, &output, NULL, NULL, NULL));
-    return g_ascii_strtoull(output, NULL, 10);
 }
 
 static void assert_all_threads_are_filtered(Guest *guest)
@@ -101,6 +90,8 @@ static void a_vcpu_is_forced_out_under_the_filter(void **state)
 static void a_filtered_minivmm_opens_no_file(void **state)
 {
     assert_refused(*state, "kernel /dev/null", "--seccomp", NULL);
+    assert_refused(*state, "save /dev/null", "--seccomp", NULL);
+    assert_refused(*state, "migrate /dev/null", "--seccomp", NULL);
 }
 
 static void a_filtered_minivmm_ends(void **state)
@@ -146,9 +137,9 @@ static Usage get_usage(Guest *guest)
 
 static int boot_hostile(void **state)
 {
-    g_autofree char *options =
-        g_strdup_printf("--kernel %s --its --vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"",
-                        g_getenv("BARE_IMAGE"));
+    g_autofree char *options = g_strdup_printf(
+        "--kernel %s --mem 256 --its --vcpus 4 --enabled 1 --append \"quiet vcpuhp.agent\"",
+        g_getenv("BARE_IMAGE"));
 
     *state = guest_boot("hostile", options);
     return 0;
@@ -200,31 +191,56 @@ static void force_all(Guest *guest)
 /* How long a vCPU's thread has run, in ticks of 10 ms, by the host's account. */
 static unsigned thread_ticks(Guest *guest, unsigned vcpu)
 {
-    g_autofree char *command = g_strdup_printf(
-        "for t in task/*; do [ \"$(cat $t/comm)\" != \"vcpu %u\" ] || cat $t/stat; done | "
-        "sed \"s/.*)//\" | awk \"{ print \\$12 + \\$13 }\"",
-        vcpu);
+    g_autofree char *folder = g_strdup_printf("/proc/%d/task", guest_pid(guest));
+    g_autofree char *name = g_strdup_printf("(vcpu %u) ", vcpu);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *thread;
 
-    return host_number(guest, command);
+    assert_non_null(dir);
+    while ((thread = g_dir_read_name(dir))) {
+        g_autofree char *path = g_strdup_printf("%s/%s/stat", folder, thread);
+        g_autofree char *stat = NULL;
+        g_auto(GStrv) fields = NULL;
+
+        if (!g_file_get_contents(path, &stat, NULL, NULL) || !strstr(stat, name))
+            continue;
+        /* The fields after the name begin with number 3. */
+        fields = g_strsplit(strstr(stat, name) + strlen(name), " ", -1);
+        return g_ascii_strtoull(fields[14 - 3], NULL, 10) +
+               g_ascii_strtoull(fields[15 - 3], NULL, 10);
+    }
+    fail_msg("vCPU %u has no thread", vcpu);
+    return 0;
+}
+
+/* minivmm drops a monitor that does not read, so no wait here is a plain sleep. */
+static void wait_milliseconds(Guest *guest, unsigned milliseconds)
+{
+    gint64 until = g_get_monotonic_time() + milliseconds * 1000;
+
+    while (g_get_monotonic_time() < until)
+        guest_info(guest, "running");
 }
 
 /* Only the VMM enables, so a vCPU that it has forced stays off, whatever the others call. */
 static void assert_disabled_vcpus_stay_off(Guest *guest)
 {
-    gint64 denied = guest_info(guest, "counter cpu_on_denied");
     unsigned before[4], after;
+    gint64 denied;
 
     force_all(guest);
+    denied = guest_info(guest, "counter cpu_on_denied");
     for (unsigned vcpu = 1; vcpu < 4; vcpu++)
         before[vcpu] = thread_ticks(guest, vcpu);
-    g_usleep(500000);
+    wait_milliseconds(guest, 500);
+    while (guest_info(guest, "counter cpu_on_denied") < denied + 3)
+        ;
     for (unsigned vcpu = 1; vcpu < 4; vcpu++) {
         after = thread_ticks(guest, vcpu);
         if (after > before[vcpu] + 1) /* the signal of a late kick may take one */
             fail_msg("vCPU %u is disabled and ran for %u ms", vcpu, 10 * (after - before[vcpu]));
         assert_true(is_disabled_and_off(guest, vcpu));
     }
-    assert_true(guest_info(guest, "counter cpu_on_denied") > denied);
 }
 
 static void wait_storm_over(Guest *guest)
@@ -247,17 +263,26 @@ static void enable_all(Guest *guest)
         try_command(guest, "plug", vcpu);
 }
 
-/* Each vCPU has run once, so that every thread and mapping exists. */
-static void warm_up(Guest *guest)
+static void save(Guest *guest)
 {
-    raise_storm(guest, 1500, 1);
-    enable_all(guest);
-    wait_storm_over(guest);
-    assert_int_equal(guest_info(guest, "threads"), 4);
-    force_all(guest);
+    g_autofree char *file = g_strdup_printf("%s/storm-%d", g_get_tmp_dir(), getpid());
+
+    g_free(guest_command(guest, "save %s", file));
+    unlink(file);
 }
 
-static void a_storm_during_requests_and_resets_costs_the_host_nothing(void **state)
+/* Afterwards every thread, mapping and buffer exists. */
+static void warm_up(Guest *guest)
+{
+    raise_storm(guest, 600000, 1);
+    while (guest_info(guest, "threads") < 4)
+        enable_all(guest);
+    save(guest);
+    force_all(guest);
+    reset_machine(guest);
+}
+
+static void a_storm_during_requests_saves_and_resets_costs_the_host_nothing(void **state)
 {
     const char *chosen = g_getenv("SEED");
     unsigned seed = chosen ? g_ascii_strtoull(chosen, NULL, 10) : 1 + g_get_real_time() % 1000000;
@@ -281,6 +306,7 @@ static void a_storm_during_requests_and_resets_costs_the_host_nothing(void **sta
             plug_unplug_and_force(guest, random);
         assert_disabled_vcpus_stay_off(guest);
         enable_all(guest);
+        save(guest);
         if (i == 0)
             reset_machine(guest);
         else
@@ -307,7 +333,7 @@ static void a_storm_during_requests_and_resets_costs_the_host_nothing(void **sta
     assert_true(after.rss_kib < before.rss_kib + 2048);
     assert_int_equal(after.fds, before.fds);
     assert_int_equal(after.threads, before.threads);
-    assert_true(after.maps <= before.maps + 4);
+    assert_true(after.maps <= before.maps + 8);                           /* malloc()'s arenas */
     assert_true(n_events <= 4097 * (2 + (end - begin) / G_USEC_PER_SEC)); /* minivmm's limit */
 }
 
@@ -331,7 +357,7 @@ static void a_good_guest_boots_afterwards_in_the_same_process(void **state)
 static int run_hostile(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_storm_during_requests_and_resets_costs_the_host_nothing),
+        cmocka_unit_test(a_storm_during_requests_saves_and_resets_costs_the_host_nothing),
         cmocka_unit_test(a_good_guest_boots_afterwards_in_the_same_process),
     };
 

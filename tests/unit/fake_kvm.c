@@ -721,6 +721,22 @@ static int set_special(FakeVcpu *v, uint64_t id, const uint64_t *value)
     }
 }
 
+/* Of 64 bits, at any address. */
+static int special_reg(FakeVcpu *v, uint64_t id, void *value, bool set)
+{
+    uint64_t copy = 0;
+    int error;
+
+    if (set) {
+        memcpy(&copy, value, sizeof(copy));
+        return set_special(v, id, &copy);
+    }
+    error = get_special(v, id, &copy);
+    if (!error)
+        memcpy(value, &copy, sizeof(copy));
+    return error;
+}
+
 static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
 {
     size_t size = 1u << ((reg->id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
@@ -732,7 +748,7 @@ static int one_reg(FakeVcpu *v, const struct kvm_one_reg *reg, bool set)
     if (reg->id == fake.hidden_reg || reg->id == fake.unlisted_reg)
         return -ENOENT;
     if (!own)
-        return set ? set_special(v, reg->id, value) : get_special(v, reg->id, value);
+        return special_reg(v, reg->id, value, set);
     if (reg->id == REG_SVE_VLS && set && v->finalised)
         return -EPERM;
     memcpy(set ? own : value, set ? value : own, size);

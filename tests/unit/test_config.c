@@ -142,6 +142,10 @@ static void topology_multiplies_to_n_vcpus(void **state)
     assert_refused(&config, "topology", "2 sockets", "3 cores", "4 (n_vcpus)", NULL);
     config.topology = (VcpuhpTopology){4, 1, 1, 0};
     assert_refused(&config, "topology", "0 threads", NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        config.topology = (VcpuhpTopology){i == 0, i == 1, i == 2, i == 3};
+        assert_refused(&config, "topology", "4 (n_vcpus)", NULL);
+    }
     /* 2^32 * 2^32 and the like must not wrap around to the right product. */
     config.topology = (VcpuhpTopology){0x80000000, 0x80000000, 4, 1};
     assert_refused(&config, "topology", NULL);
@@ -171,9 +175,18 @@ static void caches_make_sense(void **state)
     caches[2].line_size = 48;
     assert_refused(&config, "caches[2].line_size", "48", "2048", NULL);
     caches[2] = l2;
+    caches[2].line_size = 2;
+    assert_refused(&config, "caches[2].line_size", "2", "2048", NULL);
+    caches[2].line_size = 4096;
+    assert_refused(&config, "caches[2].line_size", "4096", "2048", NULL);
+    caches[2] = l2;
+    caches[2].ways = 0;
+    assert_refused(&config, "caches[2].ways", "0", "255", NULL);
     caches[2].ways = 256;
     assert_refused(&config, "caches[2].ways", "256", "255", NULL);
     caches[2] = l2;
+    caches[2].size = 0;
+    assert_refused(&config, "caches[2].size", "0", "512", NULL);
     caches[2].size = (1 << 20) + 1;
     assert_refused(&config, "caches[2].size", "1048577", "512", NULL);
     caches[2] = l1d;
@@ -182,6 +195,18 @@ static void caches_make_sense(void **state)
     caches[2].scope = VCPUHP_CACHE_OF_CORE;
     caches[0].scope = caches[1].scope = VCPUHP_CACHE_OF_CLUSTER;
     assert_refused(&config, "caches[2]", "behind caches[0]", NULL);
+    caches[0] = l2;
+    assert_refused(&config, "caches[1]", "behind caches[0] of level 2", NULL);
+    caches[0] = l1d;
+    caches[1] = l1i;
+    caches[1].scope = VCPUHP_CACHE_OF_CLUSTER;
+    assert_refused(&config, "caches[1].scope", "1", "caches[0]", NULL);
+    caches[1] = l1i;
+    caches[1].type = VCPUHP_CACHE_UNIFIED;
+    assert_refused(&config, "caches[1]", "caches[0]", "level 1", NULL);
+    caches[0].type = VCPUHP_CACHE_UNIFIED;
+    caches[1].type = VCPUHP_CACHE_DATA;
+    assert_refused(&config, "caches[1]", "caches[0]", "level 1", NULL);
     config.n_caches = 15;
     assert_refused(&config, "n_caches", "15", "14", NULL);
 }
@@ -313,6 +338,12 @@ static void gicv2_needs_a_cpu_interface_and_has_no_its(void **state)
     config.gic.cpu_base = 0;
     assert_refused(&config, "gic.cpu_base", "0", NULL);
     config = good_gicv2();
+    config.gic.cpu_base += 0x800;
+    assert_refused(&config, "gic.cpu_base", "0x1000", NULL);
+    config = good_gicv2();
+    config.gic.dist_base += 0x800;
+    assert_refused(&config, "gic.dist_base", "0x1000", NULL);
+    config = good_gicv2();
     config.gic.its_base = 0x08080000;
     assert_refused(&config, "gic.its_base", "0x8080000", NULL);
 }
@@ -330,6 +361,14 @@ static void v2m_interrupts_are_spis(void **state)
     assert_refused(&config, "gic.v2m_spi_count", "193", "255", NULL);
     config.gic.v2m_spi_base = UINT32_MAX;
     assert_refused(&config, "gic.v2m_spi_base", NULL);
+    config.gic.v2m_spi_base = 31;
+    config.gic.v2m_spi_count = 1;
+    assert_refused(&config, "gic.v2m_spi_base", "31", "32", NULL);
+    config.gic.v2m_spi_base = 32;
+    config.gic.v2m_spi_count = 0;
+    assert_refused(&config, "gic.v2m_spi_count", "0", NULL);
+    config.gic.v2m_base += 0x800;
+    assert_refused(&config, "gic.v2m_base", "0x1000", NULL);
 }
 
 static void n_irqs_is_what_kvm_takes(void **state)

@@ -1258,7 +1258,8 @@ static void a_signal_during_the_warm_up_interrupts_the_next_run(void **state)
     assert_int_equal(call_result(f, PSCI_0_2_FN64_CPU_ON, 1, ENTRY, 0), PSCI_RET_SUCCESS);
     fake_signal(1);
     assert_non_null(vcpuhp_kvm_enter(f->hp, 1));
-    assert_false(fake.vcpus[1].tvm);
+    assert_as_at_power_on(1);
+    assert_null(f->host_error);
     assert_int_equal(run_vcpu(f, 1), VCPUHP_KVM_EXIT_INTERRUPTED);
 }
 

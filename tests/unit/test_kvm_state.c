@@ -35,6 +35,7 @@ typedef struct Fixture {
     VcpuhpConfig config;
     VcpuhpKvmPsci psci;
     uint32_t features;
+    uint64_t warm_up_base;
     VcpuhpKvmConfig kvm;
     Vcpuhp *hp;
     uint64_t started, with_entry; /* bits: vcpu_start was called for these, and with an entry */
@@ -128,6 +129,7 @@ static void begin(Fixture *f)
     vcpuhp_kvm_config_init(&f->kvm, fake_kvm_begin(&f->host));
     f->kvm.psci = f->psci;
     f->kvm.features = f->features;
+    f->kvm.warm_up_base = f->warm_up_base;
     if (f->lend) {
         fake_vmm_create_vcpus(&f->vmm, &f->config, &f->kvm);
         fake_vmm_create_vgic(&f->config, &f->kvm);
@@ -446,6 +448,21 @@ static void what_the_targets_kvm_run_holds_is_not_carried_out(void **state)
     run = vcpuhp_kvm_enter(f->hp, ON);
     assert_int_equal(run->immediate_exit, 0);
     assert_int_equal(run->exit_reason, KVM_EXIT_UNKNOWN);
+}
+
+/* It isn't at its entry: an interrupt could divert it from the warm-up's code. */
+static void a_vcpu_that_goes_on_is_not_warmed_up(void **state)
+{
+    Fixture *f = *state;
+    int n_calls;
+
+    f->warm_up_base = 0x09020000;
+    begin_running(f);
+    move(f);
+    resume(f);
+    n_calls = fake.n_calls;
+    assert_non_null(vcpuhp_kvm_enter(f->hp, ON));
+    assert_int_equal(fake.n_calls, n_calls);
 }
 
 static void a_vcpu_without_a_thread_is_stopped(void **state)
@@ -1209,6 +1226,35 @@ static void values_that_make_no_sense_are_refused(void **state)
     }
 }
 
+/* With a checksum that fits, each byte in turn. What is loaded is garbage, but a guest's own. */
+static void whatever_the_bytes_are_only_the_guests_state_changes(void **state)
+{
+    Fixture *f = *state;
+    size_t size;
+
+    f->config.gic.n_irqs = 64;
+    begin_running(f);
+    save(f);
+    size = g_bytes_get_size(f->kvm_state);
+    for (size_t i = BLOB_HEADER_SIZE; i < size - BLOB_CHECKSUM_SIZE; i++) {
+        const uint8_t *bytes = g_bytes_get_data(f->kvm_state, NULL);
+        uint8_t value = bytes[i] ^ 0xff;
+        g_autoptr(GBytes) edited = edit(f->kvm_state, i, &value, 1);
+        g_autoptr(GError) error = NULL;
+
+        begin(f);
+        prepare_load(f);
+        if (!vcpuhp_kvm_load(f->hp, edited, &error) &&
+            !g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_STATE) &&
+            !g_error_matches(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM))
+            fail_msg("byte %zu: %s", i, error->message);
+        assert_int_equal(fake.isar0, f->host.isar0);
+        assert_int_equal(fake.psci_version, f->host.psci_version);
+        for (uint32_t j = 0; j < N_VCPUS; j++)
+            assert_int_equal(fake.vcpus[j].mpidr, 1ull << 31 | j);
+    }
+}
+
 /* One that the guest cannot change must not be changed by a state that claims to be of a guest. */
 static void only_registers_of_the_guest_are_written(void **state)
 {
@@ -1286,6 +1332,7 @@ int main(void)
         EITHER(a_vcpu_that_went_on_is_clean_when_it_is_turned_on_again),
         EITHER(a_vcpu_that_is_on_pending_starts_at_its_entry),
         EITHER(what_the_targets_kvm_run_holds_is_not_carried_out),
+        EITHER(a_vcpu_that_goes_on_is_not_warmed_up),
         EITHER(a_vcpu_without_a_thread_is_stopped),
         OWN(the_pmus_counters_are_enabled_as_they_were),
         OWN(the_counters_are_set_once_and_last),
@@ -1324,6 +1371,7 @@ int main(void)
         OWN(a_vcpu_that_the_library_has_off_is_refused_by_number),
         OWN(a_state_of_other_vcpus_is_refused_by_number),
         OWN(values_that_make_no_sense_are_refused),
+        OWN(whatever_the_bytes_are_only_the_guests_state_changes),
         OWN(only_registers_of_the_guest_are_written),
         OWN(a_description_has_registers_of_the_host_only),
         OWN(each_section_has_the_size_that_the_machine_asks_for),

@@ -295,12 +295,87 @@ static void an_event_of_an_older_release_is_described(void **state)
     assert_string_equal(text, "vCPU 3: request 4 seen by the guest");
 }
 
+/* A VMM may be newer than the library, and a guest writes what it likes into _OST. */
+static void what_is_not_known_is_described_as_such(void **state)
+{
+    const VcpuhpEvent kind = {.size = sizeof(kind), .kind = (VcpuhpEventKind)99, .vcpu = 3};
+    const VcpuhpEvent outcome = {.size = sizeof(outcome),
+                                 .kind = VCPUHP_EVENT_ENDED,
+                                 .vcpu = 3,
+                                 .request = 4,
+                                 .outcome = (VcpuhpOutcome)99};
+    g_autofree char *of_kind = vcpuhp_event_describe(&kind);
+    g_autofree char *of_outcome = vcpuhp_event_describe(&outcome);
+
+    (void)state;
+    assert_string_equal(of_kind, "vCPU 3: event 99");
+    assert_string_equal(of_outcome, "vCPU 3: request 4 ended");
+}
+
+/* ACPI 6.6, 6.3.5 */
+static void ost_codes_are_described_as_acpi_defines_them(void **state)
+{
+    static const struct {
+        uint32_t source, status;
+        const char *text;
+    } codes[] = {
+        {VCPUHP_OST_SOURCE_EJECT_REQUEST, VCPUHP_OST_SUCCESS, "success"},
+        {VCPUHP_OST_SOURCE_EJECT_REQUEST, VCPUHP_OST_EJECT_NOT_SUPPORTED, "not support eject"},
+        {VCPUHP_OST_SOURCE_EJECT_REQUEST, VCPUHP_OST_EJECT_IN_USE, "uses the device"},
+        {VCPUHP_OST_SOURCE_EJECT, VCPUHP_OST_EJECT_BUSY, "the device is busy"},
+        {VCPUHP_OST_SOURCE_EJECT, VCPUHP_OST_EJECT_DEPENDENCY, "dependent device"},
+        {VCPUHP_OST_SOURCE_EJECT, VCPUHP_OST_EJECT_IN_PROGRESS, "eject is in progress"},
+        {VCPUHP_OST_SOURCE_EJECT, 0x99, "does not define"},
+        {VCPUHP_OST_SOURCE_BUS_CHECK, VCPUHP_OST_FAILURE, "no specific reason"},
+        {VCPUHP_OST_SOURCE_DEVICE_CHECK, VCPUHP_OST_UNRECOGNIZED, "unknown"},
+        {VCPUHP_OST_SOURCE_DEVICE_CHECK, VCPUHP_OST_INSERT_IN_PROGRESS, "insertion is in progress"},
+        {VCPUHP_OST_SOURCE_INSERT, VCPUHP_OST_INSERT_DRIVER_FAILED, "driver failed"},
+        {VCPUHP_OST_SOURCE_INSERT, VCPUHP_OST_INSERT_NOT_SUPPORTED, "not support insertion"},
+        {VCPUHP_OST_SOURCE_INSERT, VCPUHP_OST_EJECT_IN_PROGRESS + 1, "does not define"},
+        {0x999, VCPUHP_OST_EJECT_BUSY, "does not define"},
+    };
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(codes); i++)
+        if (!g_regex_match_simple(codes[i].text,
+                                  vcpuhp_ost_describe(codes[i].source, codes[i].status), 0, 0))
+            fail_msg("_OST 0x%x, 0x%x: %s", codes[i].source, codes[i].status,
+                     vcpuhp_ost_describe(codes[i].source, codes[i].status));
+}
+
+static void an_ost_event_names_its_source(void **state)
+{
+    static const struct {
+        uint32_t source;
+        const char *text;
+    } sources[] = {
+        {VCPUHP_OST_SOURCE_BUS_CHECK, "bus check"},
+        {VCPUHP_OST_SOURCE_DEVICE_CHECK, "device check"},
+        {VCPUHP_OST_SOURCE_EJECT_REQUEST, "eject request"},
+        {VCPUHP_OST_SOURCE_EJECT, "eject begun by the guest"},
+        {VCPUHP_OST_SOURCE_INSERT, "insertion begun by the guest"},
+        {0x999, "a source that ACPI does not define"},
+    };
+
+    (void)state;
+    for (gsize i = 0; i < G_N_ELEMENTS(sources); i++) {
+        const VcpuhpEvent event = {
+            .size = sizeof(event), .kind = VCPUHP_EVENT_OST, .ost_source = sources[i].source};
+        g_autofree char *text = vcpuhp_event_describe(&event);
+
+        assert_non_null(strstr(text, sources[i].text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_function_answers_in_every_phase),
         cmocka_unit_test(structs_without_a_size_are_refused_by_name),
         cmocka_unit_test(an_event_of_an_older_release_is_described),
+        cmocka_unit_test(what_is_not_known_is_described_as_such),
+        cmocka_unit_test(ost_codes_are_described_as_acpi_defines_them),
+        cmocka_unit_test(an_ost_event_names_its_source),
     };
 
     return cmocka_run_group_tests_name("phases", tests, NULL, NULL);

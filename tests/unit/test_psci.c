@@ -731,6 +731,7 @@ static void calls_are_counted_by_function_and_result(void **state)
 {
     Fixture *f = *state;
 
+    call64(f, CPU_ON, VCPU_OFF, ENTRY + 2, 0);
     call64(f, CPU_ON, VCPU_OFF, ENTRY, 0);
     call64(f, CPU_ON, VCPU_DISABLED, ENTRY, 0);
     call32(f, CPU_ON, VCPU_LEAVING, ENTRY, 0);
@@ -743,10 +744,13 @@ static void calls_are_counted_by_function_and_result(void **state)
     call32(f, VERSION, 0, 0, 0);
     call64(f, CPU_OFF, 0, 0, 0);
     call(f, 0x84000050, 0, 0, 0);
+    slots_off(&f->slots, VCPU_OFF, &f->fx);
+    slots_stop(&f->slots, &f->fx);
+    call64(f, CPU_ON, VCPU_OFF, ENTRY, 0);
     assert_int_equal(f->counters.cpu_on_granted, 1);
     assert_int_equal(f->counters.cpu_on_denied, 2);
     assert_int_equal(f->counters.cpu_on_already, 2);
-    assert_int_equal(f->counters.cpu_on_failed, 1);
+    assert_int_equal(f->counters.cpu_on_failed, 3);
     assert_int_equal(f->counters.cpu_off, 1);
     assert_int_equal(f->counters.affinity_info, 2);
     assert_int_equal(f->counters.psci_other, 2);
