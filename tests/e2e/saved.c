@@ -274,10 +274,9 @@ static void use_interrupts(Machine *m, uint32_t group, uint64_t frame, uint32_t 
 /* KVM's own values of registers with addresses of tables are 0, or none that can be written. */
 static void use_tables(Machine *m)
 {
-    for (uint64_t i = 0; i < 3; i++) {
-        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x70, 2, 0);
-        set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | 0x78, 2, 0);
-    }
+    for (uint64_t i = 0; i < 3; i++)
+        for (uint32_t offset = 0x70; offset < 0x80; offset += 4)
+            set_words(m, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, i << 32 | offset, 1, 0);
     if (vcpuhp_kvm_its_fd(m->hp) < 0)
         return;
     set_gic(m, vcpuhp_kvm_its_fd(m->hp), KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x80, 0);
@@ -485,11 +484,10 @@ static void a_machine_with_all_features_is_loaded_as_it_was_saved(void **state)
  * a write of PMCNTENCLR_EL0 clear what it names. */
 static void use_counters(Machine *m)
 {
-    set_reg(m, 0, ARM64_SYS_REG(3, 3, 9, 12, 2), ~0ull); /* PMCNTENCLR_EL0 */
-    set_reg(m, 0, ARM64_SYS_REG(3, 3, 9, 12, 1), 1u << 31);
-    set_reg(m, 1, ARM64_SYS_REG(3, 3, 9, 12, 2), ~0ull);
-    set_reg(m, 0, ARM64_SYS_REG(3, 0, 9, 14, 2), ~0ull); /* PMINTENCLR_EL1 */
-    set_reg(m, 0, ARM64_SYS_REG(3, 3, 9, 12, 3), ~0ull); /* PMOVSCLR_EL0 */
+    for (uint32_t i = 0; i < N_ON; i++) {
+        set_reg(m, i, ARM64_SYS_REG(3, 3, 9, 12, 2), ~0ull); /* PMCNTENCLR_EL0 */
+        set_reg(m, i, ARM64_SYS_REG(3, 3, 9, 12, 1), i ? 0 : 1u << 31);
+    }
 }
 
 static void enabled_counters_are_those_that_were(void **state)
