@@ -32,11 +32,20 @@ static bool wait_for_go(Stream *stream, GError **error)
     return go != NULL;
 }
 
+/* The guest is here. Whether the source hears of it does not change that. */
+static bool go_on(Machine *m, Stream *stream, GError **error)
+{
+    if (!vcpuhp_resume(m->hp, error))
+        return answer(stream, false, error);
+    answer(stream, true, NULL);
+    return true;
+}
+
 static bool receive(Machine *m, Stream *stream, GError **error)
 {
     return answer(stream, state_receive_host(m, stream, error), error) &&
            answer(stream, state_receive(m, stream, error), error) && wait_for_go(stream, error) &&
-           answer(stream, vcpuhp_resume(m->hp, error), error);
+           go_on(m, stream, error);
 }
 
 /* Only the first source that connects is served. */

@@ -97,8 +97,6 @@ static bool receive_record(Machine *m, Stream *stream, uint32_t type, uint32_t l
         return receive_bytes(stream, len, &state->kvm, error);
     case RECORD_UART:
         return receive_bytes(stream, len, &state->uart, error);
-    case RECORD_NO:
-        return stream_fail(stream, "the source has given up", error);
     default:
         return stream_fail(stream, "damaged: an unknown record", error);
     }

@@ -1126,6 +1126,25 @@ static void a_connection_that_dies_at_the_hand_over_leaves_the_guest_paused(void
                     "migration: unknown: the target: ", "the source has not given the guest up");
 }
 
+static void a_target_that_cannot_tell_that_it_runs_the_guest_goes_on(void **state)
+{
+    Mover *mover = *state;
+    Seen before = look(mover->guest);
+    Guest *target;
+    Relay relay;
+
+    relay_start(&relay, mover, FROM_TARGET, "YES ", 3);
+    target = start_target(mover, "--incoming", relay.target_path);
+    guest_wait_event(target, "migration: waiting");
+    g_free(guest_command(mover->guest, "migrate %s", relay.path));
+    guest_wait_event(mover->guest, "migration: unknown: the target: ");
+    relay_end(&relay);
+    g_free(guest_command(mover->guest, "quit"));
+    assert_int_equal(guest_wait_exit(mover->guest), 0);
+    replace_guest(mover, target);
+    assert_went_on(mover->guest, &before);
+}
+
 static void after_all_these_failures_the_guest_moves(void **state)
 {
     Mover *mover = *state;
@@ -1156,6 +1175,7 @@ static int run_failures(void)
         cmocka_unit_test(a_connection_that_dies_before_the_state_is_complete_changes_nothing),
         cmocka_unit_test(a_connection_that_dies_when_the_target_has_all_changes_nothing),
         cmocka_unit_test(a_connection_that_dies_at_the_hand_over_leaves_the_guest_paused),
+        cmocka_unit_test(a_target_that_cannot_tell_that_it_runs_the_guest_goes_on),
         cmocka_unit_test(after_all_these_failures_the_guest_moves),
     };
 
