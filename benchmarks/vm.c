@@ -27,7 +27,7 @@
  * RAM is a block of normal memory, and turn themselves off.
  */
 __asm__(".pushsection .rodata\n"
-        ".balign 8\n"
+        ".balign 64\n"
         "guest:\n"
         "1:  hvc     #0\n"
         "    b       1b\n"
