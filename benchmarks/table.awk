@@ -64,8 +64,8 @@ BEGIN {
     host_goal("power_on.ioctls.no_fwb", 8, "")
     host_goal("replug.ioctls.fwb", 8, "of one that was")
     host_goal("replug.ioctls.no_fwb", 300, "")
-    goal("reset.ioctls.on", 40, "", "machine reset, per vCPU that has been on")
-    goal("reset.ioctls.off", 1, "", "the same, per other vCPU")
+    goal("reset.ioctls.on", 40, "", "machine reset, more per vCPU that has been on")
+    goal("reset.ioctls.off", 1, "", "the same, per vCPU")
     host_goal("warm.flushes", 0, "cleanings of all memory by a first power-on with warm-up")
     host_goal("warm.ratio", 1.2, "its time, 256 MiB touched / 16 MiB touched")
 

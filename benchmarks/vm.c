@@ -27,7 +27,7 @@
  * RAM is a block of normal memory, and turn themselves off.
  */
 __asm__(".pushsection .rodata\n"
-        ".balign 8\n"
+        ".balign 64\n"
         "guest:\n"
         "1:  hvc     #0\n"
         "    b       1b\n"
@@ -141,6 +141,7 @@ Vm vm_create(uint32_t n_vcpus, uint32_t ram_mib, bool warm_up)
     close(kvm);
     vm.ram = mmap(NULL, vm.ram_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(vm.ram != MAP_FAILED, "mmap");
+    madvise(vm.ram, vm.ram_size, MADV_HUGEPAGE); /* fewer faults, if the host can */
     memcpy(vm.ram, guest, guest_end - guest);
     region.userspace_addr = (uintptr_t)vm.ram;
     check(ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");

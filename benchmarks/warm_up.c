@@ -13,7 +13,7 @@
 #include "samples.h"
 #include "vm.h"
 
-#define N_ROUNDS 15
+#define N_ROUNDS 5
 #define LITTLE   16 /* MiB */
 #define MUCH     256
 
