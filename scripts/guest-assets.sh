@@ -6,7 +6,7 @@
 # machine itself uses, through an apt configuration of their own below build/cache: the
 # machine's own apt never hears of arm64 or of other suites.
 #
-#   guest-assets.sh [busybox] [kernel SERIES]... [sysroot] [uapi]
+#   guest-assets.sh [busybox] [kernel SERIES]... [sysroot] [uapi] [distribution]
 #   guest-assets.sh series
 #
 #   busybox          build/cache/busybox
@@ -17,6 +17,9 @@
 #   uapi             build/cache/uapi/{linux,asm}: arm64's KVM headers alone, to compile and
 #                    unit-test KVM code elsewhere. Nothing else is in there that would hide the
 #                    machine's own headers.
+#   distribution     build/cache/distribution/{tree,vmlinuz,release}: the current Debian stable, whichever
+#                    that is, unpacked: systemd, udev and what they need, and the suite's own kernel.
+#                    scripts/initramfs.sh makes a guest of it
 #   series           prints the kernel series of all suites that can be a host: Linux 6.4 and newer
 #
 # What is there is not fetched again: a second run uses no network. To refresh, delete build/cache.
@@ -42,26 +45,33 @@ private_apt() {
         "$@"
 }
 
-# index near|all: reads the package lists, once a run. "near" is enough almost always and a third
-# of the download; a suite that the mirror has dropped does no harm as long as another has the package.
-INDEXED=
-index() {
-    local suites s option=
-    [ "$INDEXED" != "$1" ] && [ "$INDEXED" != all ] || return 0
-    pick_mirror
-    suites="$SUITE $SUITE-backports"
-    [ "$1" = near ] || suites+=" bookworm bookworm-backports trixie trixie-backports sid"
+# read_lists SUITE...
+read_lists() {
+    local s option=
     [ ! -e $KEYRING ] || option="[signed-by=$KEYRING]"
     mkdir -p "$APT/lists/partial" "$APT/cache/archives/partial"
-    for s in $(printf '%s\n' $suites | grep -v '^sid-' | sort -u); do
+    for s in "$@"; do
         echo "deb $option $MIRROR $s main"
         echo "deb-src $option $MIRROR $s main"
     done >"$APT/sources.list"
-    say "reading package lists ($1 suites)"
     run_logged "$BUILD/log/assets-apt.log" private_apt apt-get update ||
         say "some suites could not be read; going on with the others"
     compgen -G "$APT/lists/*_Packages*" >/dev/null ||
         die "no package list could be read from $MIRROR (no network?)"
+}
+
+# index near|all: reads the package lists, once a run. "near" is enough almost always and a third
+# of the download; a suite that the mirror has dropped does no harm as long as another has the package.
+INDEXED=
+index() {
+    local suites
+    [ "$INDEXED" != "$1" ] && [ "$INDEXED" != all ] || return 0
+    pick_mirror
+    suites="$SUITE $SUITE-backports"
+    [ "$1" = near ] || suites+=" bookworm bookworm-backports trixie trixie-backports sid"
+    say "reading package lists ($1 suites)"
+    # shellcheck disable=SC2046 # a list of names
+    read_lists $(printf '%s\n' $suites | grep -v '^sid-' | sort -u)
     INDEXED=$1
 }
 
@@ -95,29 +105,35 @@ kernel_package() {
         awk '{ print $1 }' | grep -E -- "-cloud-arm64(-unsigned)?\$" | sort -V | tail -n 1
 }
 
-get_kernel() {
-    local series=$1 dir=$CACHE/kernel-$1 package="" image inner
-    [ ! -e "$dir/vmlinuz" ] || return 0
-    [ "$series" = newest ] || { index near; package=$(kernel_package "$series" || true); }
-    [ -n "$package" ] || { index all; package=$(kernel_package "$series" || true); }
-    [ -n "$package" ] || die "no suite of $MIRROR has an arm64 cloud kernel $series"
-    begin "$dir"
-    fetch "$NEW/tree" '*/vmlinuz*' "$package"
-    image=$(find "$NEW/tree" -name 'vmlinuz*' -type f)
+# unpack_kernel PACKAGE: into $NEW.
+unpack_kernel() {
+    local package=$1 image inner
+    fetch "$NEW/kernel" '*/vmlinuz*' "$package"
+    image=$(find "$NEW/kernel" -name 'vmlinuz*' -type f)
     if [ -z "$image" ]; then
         # Newer packaging keeps the Image in a package that the named one depends on.
         mapfile -t inner < <(private_apt apt-cache depends "$package" |
             awk '$1 == "Depends:" && $2 ~ /^linux-binary-/ { print $2 }')
         [ ${#inner[@]} -gt 0 ] || die "found no vmlinuz in $package"
-        fetch "$NEW/tree" '*/vmlinuz*' "${inner[@]}"
-        image=$(find "$NEW/tree" -name 'vmlinuz*' -type f)
+        fetch "$NEW/kernel" '*/vmlinuz*' "${inner[@]}"
+        image=$(find "$NEW/kernel" -name 'vmlinuz*' -type f)
     fi
     mv "$image" "$NEW/vmlinuz"
     # The Image header has "ARM\x64" at offset 56; a compressed one would need unpacking first.
     [ "$(dd if="$NEW/vmlinuz" bs=1 skip=56 count=4 2>/dev/null)" = 'ARMd' ] ||
         die "$package: vmlinuz is not a plain arm64 Image"
     echo "$package" | sed 's/^linux-image-//; s/-unsigned$//' >"$NEW/release"
-    rm -rf "$NEW/tree"
+    rm -rf "$NEW/kernel"
+}
+
+get_kernel() {
+    local series=$1 dir=$CACHE/kernel-$1 package=""
+    [ ! -e "$dir/vmlinuz" ] || return 0
+    [ "$series" = newest ] || { index near; package=$(kernel_package "$series" || true); }
+    [ -n "$package" ] || { index all; package=$(kernel_package "$series" || true); }
+    [ -n "$package" ] || die "no suite of $MIRROR has an arm64 cloud kernel $series"
+    begin "$dir"
+    unpack_kernel "$package"
     finish
     say "kernel $series is $(cat "$dir/release")"
 }
@@ -187,15 +203,19 @@ build_static_cmocka() {
     rm -rf "$src"
 }
 
+# names_of PACKAGE...: these and what they need.
+names_of() {
+    private_apt apt-get install --print-uris -y --no-install-recommends "$@" 2>/dev/null |
+        awk '/^'\''/ { sub(/_.*/, "", $2); print $2 }'
+}
+
 # apt works out what the -dev packages need; programs, Python and the like among it are of no use here.
 get_sysroot() {
     local names root=$CACHE/sysroot
     [ ! -e "$root" ] || return 0
     index near
     begin "$root"
-    names=$(private_apt apt-get install --print-uris -y --no-install-recommends \
-        libc6-dev libglib2.0-dev libfdt-dev libpcre2-dev zlib1g-dev libcmocka-dev 2>/dev/null |
-        awk '/^'\''/ { sub(/_.*/, "", $2); print $2 }' |
+    names=$(names_of libc6-dev libglib2.0-dev libfdt-dev libpcre2-dev zlib1g-dev libcmocka-dev |
         grep -E -- '-dev$|^libc6$|^libgcc-s1$|^libglib2.0-0|^libpcre2-8-0|^libfdt1$|^zlib1g$' |
         grep -v '^linux-libc-dev$') || die "apt cannot resolve the sysroot's packages"
     # shellcheck disable=SC2086 # a list of names
@@ -205,6 +225,28 @@ get_sysroot() {
     rm -rf "$NEW"/usr/share/doc "$NEW"/usr/share/man
     finish
 }
+
+# The package lists are those of the suite "stable" alone, in a place of their own: here apt must not
+# take anything from the machine's suite.
+get_distribution() (
+    dir=$CACHE/distribution
+    [ ! -e "$dir" ] || return 0
+    pick_mirror
+    SUITE=stable APT=$CACHE/apt-stable
+    say "reading the package list of $SUITE"
+    read_lists "$SUITE"
+    names=$(names_of systemd systemd-sysv udev kmod dbus libc-bin util-linux coreutils dash grep sed base-files \
+        base-passwd) || die "apt cannot resolve the distribution's packages"
+    begin "$dir"
+    # shellcheck disable=SC2086 # a list of names
+    fetch "$NEW/tree" '*' $names
+    # All of it is in the guest's memory, and none of this is used there.
+    rm -rf "$NEW"/tree/usr/share/{bash-completion,doc,info,lintian,locale,man,zsh} \
+        "$NEW"/tree/usr/lib/aarch64-linux-gnu/gconv "$NEW"/tree/usr/lib/udev/hwdb.d
+    unpack_kernel "$(kernel_package newest)"
+    finish
+    say "the distribution is $(. "$dir/tree/usr/lib/os-release" && echo "$PRETTY_NAME")"
+)
 
 write_cross_file() {
     cat >"$CACHE/aarch64.ini.new" <<END
@@ -255,6 +297,7 @@ while [ $# -gt 0 ]; do
     kernel) get_kernel "${2:?which kernel series?}"; shift ;;
     sysroot) get_sysroot; write_cross_file ;;
     uapi) get_uapi ;;
+    distribution) get_distribution ;;
     *) die "guest-assets: don't know $1" ;;
     esac
     shift

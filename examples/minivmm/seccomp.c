@@ -28,12 +28,12 @@ static const uint32_t vcpu_calls[] = {
     __NR_mmap,
     __NR_mprotect,
     __NR_munmap,
-    __NR_sched_getaffinity,
+    __NR_sched_getaffinity, /* the arenas of many threads */
     /* waking the main loop */
     __NR_write,
     /* kicking a vCPU, and being kicked */
     __NR_getpid,
-    __NR_gettid,
+    __NR_gettid, /* for a thread that kicks its own vCPU */
     __NR_rt_sigprocmask,
     __NR_rt_sigreturn,
     __NR_tgkill,
@@ -66,7 +66,6 @@ static const uint32_t main_calls[] = {
     /* creating GLib's worker; the handlers of SIGINT and SIGTERM */
     __NR_eventfd2,
     __NR_rt_sigaction,
-    __NR_sched_getattr,
     /* vcpuhp_reset(), which waits when the vGIC is busy */
     __NR_clock_nanosleep,
     /* the end */

@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* More than the state of 512 vCPUs with the longest vectors. */
+/* Of a record other than RAM: more than the state of 512 vCPUs with the longest vectors. */
 #define RECORD_MAX (64u << 20)
 
 typedef struct Header {
@@ -97,8 +97,6 @@ bool stream_receive(Stream *stream, uint32_t *ret_type, uint32_t *ret_len, GErro
 
     if (!stream_read(stream, &header, sizeof(header), error))
         return false;
-    if (header.len > RECORD_MAX)
-        return stream_fail(stream, "damaged: a record is too long", error);
     *ret_type = header.type;
     *ret_len = header.len;
     return true;
@@ -106,8 +104,13 @@ bool stream_receive(Stream *stream, uint32_t *ret_type, uint32_t *ret_len, GErro
 
 GBytes *stream_read_all(Stream *stream, uint32_t len, GError **error)
 {
-    g_autofree void *data = g_malloc(len);
+    g_autofree void *data = NULL;
 
+    if (len > RECORD_MAX) {
+        stream_fail(stream, "damaged: a record is too long", error);
+        return NULL;
+    }
+    data = g_malloc(len);
     if (!stream_read(stream, data, len, error))
         return NULL;
     return g_bytes_new_take(g_steal_pointer(&data), len);

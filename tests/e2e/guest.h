@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A real guest in minivmm, driven from outside: its shell through the serial console (guest-init
+ * A real guest in minivmm, driven from outside: its shell through the serial console (guest-shell
  * describes the protocol), its machine through the monitor. Environment variables:
  *
  *     MINIVMM, GUEST_KERNEL, GUEST_INITRD    the files to use

@@ -614,7 +614,7 @@ static void a_plug_is_held_back_until_the_eject_is_closed(void **state)
     Guest *guest = *state;
     unsigned id = ask(guest, "plug", 1);
 
-    assert_info(guest, 1, "disabled off", ": plug, ", "held back", NULL);
+    assert_info(guest, 1, "disabled, being ejected off", ": plug, ", "held back", NULL);
     assert_output(guest, "0", TAKE_EVENTS);
     assert_output(guest, DENIED, "hvc 0 0xc4000003 1 entry 0");
     g_free(guest_run(guest, NULL, EJECT_CLOSED("1")));

@@ -14,6 +14,8 @@
 
 #include <unistd.h>
 
+#include "stall.h"
+
 #define CPUS    "/sys/devices/system/cpu/"
 #define N_VCPUS 8
 /* vCPU 0 is enabled at boot, and stays. */
@@ -445,6 +447,18 @@ static void the_guest_works_and_logs_no_error(void **state)
     check_dmesg(t);
 }
 
+static void what_its_vcpus_do_can_be_seen(void **state)
+{
+    Torture *t = *state;
+    g_autofree char *text = NULL;
+
+    if (access("/sys/kernel/debug/kvm", R_OK))
+        skip();
+    text = stall_describe(t->guest);
+    if (!strstr(text, "PC: 0x") || !strstr(text, "nr_spis"))
+        fail_msg("no program counters, or no vGIC: %s", text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +466,7 @@ int main(void)
         cmocka_unit_test(nothing_is_left_behind),
         cmocka_unit_test(each_request_has_ended_exactly_once),
         cmocka_unit_test(the_guest_works_and_logs_no_error),
+        cmocka_unit_test(what_its_vcpus_do_can_be_seen),
     };
 
     return cmocka_run_group_tests_name("torture", tests, boot, end);

@@ -1994,6 +1994,22 @@ static void an_interrupt_that_could_not_be_raised_is_raised_by_the_next_call(voi
     assert_true(fake.vgic.spis[33].line);
 }
 
+static void an_interrupt_that_fails_again_is_told_again(void **state)
+{
+    Fixture *f = *state;
+    uint32_t id;
+
+    setup(f);
+    fake.fail_at = fake.n_calls + 1;
+    assert_true(vcpuhp_plug(f->hp, SPARE, 0, 0, &id, NULL));
+    assert_true(vcpuhp_repeat(f->hp, id, NULL));
+    assert_true(fake.vgic.spis[33].line);
+    g_clear_pointer(&f->host_error, g_free);
+    fake.fail_at = fake.n_calls + 1;
+    assert_true(vcpuhp_cancel(f->hp, id, NULL));
+    assert_string_equal(f->host_error, "KVM_IRQ_LINE (INTID 33, low): Input/output error");
+}
+
 static void after_a_reset_every_vcpu_can_run_again(void **state)
 {
     Fixture *f = *state;
@@ -2182,6 +2198,7 @@ int main(void)
         BOTH(the_event_interrupt_is_an_spi_of_the_vgic),
         BOTH(an_interrupt_that_cannot_be_raised_is_told),
         BOTH(an_interrupt_that_could_not_be_raised_is_raised_by_the_next_call),
+        BOTH(an_interrupt_that_fails_again_is_told_again),
         BOTH(after_a_reset_every_vcpu_can_run_again),
         BOTH(a_reset_takes_one_ioctl_for_a_vcpu_that_never_ran),
         BOTH(a_reset_that_kvm_fails_is_told_and_can_be_repeated),

@@ -670,6 +670,16 @@ static void r27_ident_has_version_slots_and_signature(void **state)
     assert_int_equal(read_le(f, 0x10, 2), 1);
 }
 
+static void an_event_that_was_taken_is_raised_again_after_retry_ms(void **state)
+{
+    Fixture *f = *state;
+    int64_t before = g_get_monotonic_time(), retry = f->slots.config->retry_ms * INT64_C(1000);
+
+    plug(f, 2);
+    assert_int_equal(r64(f, 0x18), 0xc002);
+    assert_in_range(f->slots.table[2].retry_at, before + retry, g_get_monotonic_time() + retry);
+}
+
 static void r28_event_takes_up_to_four_events(void **state)
 {
     Fixture *f = *state;
@@ -1307,6 +1317,7 @@ int main(void)
         RULE(r25_commands_0_and_3_take_no_data),
         RULE(r26_the_line_is_high_while_an_insert_or_remove_bit_is_set),
         RULE(r27_ident_has_version_slots_and_signature),
+        RULE(an_event_that_was_taken_is_raised_again_after_retry_ms),
         RULE(r28_event_takes_up_to_four_events),
         RULE(r29_event_takes_inserts_before_removes),
         RULE(r30_insert_and_remove_of_one_slot_share_a_lane),

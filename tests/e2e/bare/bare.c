@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A guest that executes the tester's commands, among them what no operating system does: firmware
- * calls and accesses to the register block. Commands arrive by the protocol of guest-init. Numbers
+ * calls and accesses to the register block. Commands arrive by the protocol of guest-shell. Numbers
  * are decimal or 0x…; `entry` is the address at which vCPUs begin that are turned on; CPU is a
  * vCPU's number:
  *
