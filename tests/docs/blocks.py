@@ -36,6 +36,9 @@ class Block:
         self.markers = markers
         self.lines = []
 
+    def commands(self):
+        return '\n'.join(self.lines).replace('\\\n', ' ').splitlines()
+
 
 class Failed(Exception):
     pass
@@ -84,7 +87,7 @@ def check_markers(root, block):
             raise Failed(f'there is no file {marker["file"]}')
         if marker['text'] not in path.read_text():
             raise Failed(f'{marker["file"]} does not contain "{marker["text"]}"')
-        lines = ['output'] if block.language in ('console', 'text') else block.lines
+        lines = ['output'] if block.language in ('console', 'text') else block.commands()
         if not any(line.startswith(marker['command']) for line in lines):
             raise Failed(f'the block has no command {marker["command"]}')
 
@@ -104,7 +107,7 @@ def compile_asl(block, folder):
 
 
 def run_commands(root, block, copy):
-    commands = [line for line in block.lines
+    commands = [line for line in block.commands()
                 if not any(line.startswith(marker['command']) for marker in block.markers)]
     if not commands:
         return
