@@ -430,13 +430,12 @@ static bool create_vm(Machine *m, GError **error)
 /* Let vCPUs run: as after power-on, or where they were. */
 static bool begin(Machine *m, const Options *o, GError **error)
 {
-    if ((o->restore || o->incoming) && !machine_may_open(m, error))
+    if (!o->restore && !o->incoming)
+        return power_on(m, error);
+    if (!(o->restore ? file_restore(m, o->restore, error) : incoming_run(m, o->incoming, error)))
         return false;
-    if (o->restore)
-        return file_restore(m, o->restore, error);
-    if (o->incoming)
-        return incoming_run(m, o->incoming, error);
-    return power_on(m, error);
+    monitor_print("event: migration: the guest runs here\n");
+    return true;
 }
 
 static bool run(Machine *m, const Options *o, VcpuhpKvmConfig *kvm, GError **error)

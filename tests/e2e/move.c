@@ -96,8 +96,7 @@ static void move_by_file_and_rest(Mover *mover, unsigned seconds)
     save(mover, path);
     g_usleep(seconds * G_USEC_PER_SEC);
     replace_guest(mover, start_target(mover, "--restore", path));
-    /* Any answer tells that it has read the file. */
-    g_free(guest_command(mover->guest, "info"));
+    guest_wait_event(mover->guest, "migration: the guest runs here");
     g_unlink(path);
 }
 
