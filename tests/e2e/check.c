@@ -183,7 +183,8 @@ char *info_row(Guest *guest, unsigned vcpu)
 {
     g_autofree char *answer = guest_command(guest, "info");
     g_autofree char *pattern = g_strdup_printf("(?m)^ *%u +0x.*$", vcpu);
-    g_autoptr(GRegex) row = g_regex_new(pattern, 0, 0, NULL), spaces = g_regex_new(" +", 0, 0, NULL);
+    g_autoptr(GRegex) row = g_regex_new(pattern, 0, 0, NULL),
+                      spaces = g_regex_new(" +", 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     g_autofree char *line = NULL;
 
