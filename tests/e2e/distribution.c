@@ -139,15 +139,6 @@ static void a_service_whose_allowed_cpus_are_all_gone_runs_on_the_others(void **
     assert_output(guest, "active", "systemctl is-active pinned");
 }
 
-static void a_list_beyond_the_possible_cpus_does_not_pin(void **state)
-{
-    Guest *guest = *state;
-
-    g_free(guest_run(guest, NULL, "systemctl set-property --runtime pinned AllowedCPUs=0,4"));
-    assert_output(guest, "1",
-                  "journalctl --quiet --no-pager | grep -c \"Failed to set 'cpuset.cpus'\"");
-}
-
 static void after_the_unplugs_nothing_has_failed(void **state)
 {
     Guest *guest = *state;
@@ -167,7 +158,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(lscpu_and_nproc_see_a_cpu_go_and_come),
         cmocka_unit_test(a_service_with_allowed_cpus_runs_on_those_that_are_there),
         cmocka_unit_test(a_service_whose_allowed_cpus_are_all_gone_runs_on_the_others),
-        cmocka_unit_test(a_list_beyond_the_possible_cpus_does_not_pin),
         cmocka_unit_test(after_the_unplugs_nothing_has_failed),
     };
 
