@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random plugs and unplugs of a Linux guest that is busy on every CPU, with refusals, ejects that
- * the guest begins, bursts, opposite requests, resets, reboots, kexec, and moves to another process by
- * a file. After each round every
- * request has ended, and the guest's CPUs are those that the outcomes say. Environment variables
- * besides those of guest.h:
+ * the guest begins, bursts, opposite requests, resets, reboots, kexec, and moves to another process
+ * by a file. After each round every request has ended, and the guest's CPUs are those that the
+ * outcomes say. Environment variables besides those of guest.h:
  *
  *     GUEST_INSIDE    the program inside
  *     ROUNDS          how many (100)
