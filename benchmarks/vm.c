@@ -60,7 +60,10 @@ __asm__(".pushsection .rodata\n"
         "    .quad   0, 0x40000701\n"
         "guest_end:\n"
         ".popsection\n");
+/* Hidden, so that the linker needs no GOT for them, where it would mix up symbols that are local. */
+#pragma GCC visibility push(hidden)
 extern const uint8_t guest[], guest_touch[], guest_others[], guest_end[];
+#pragma GCC visibility pop
 
 static void check(bool ok, const char *what)
 {

@@ -206,6 +206,21 @@ void assert_info(Guest *guest, unsigned vcpu, ...)
     va_end(words);
 }
 
+void assert_unplugged(Guest *guest, unsigned vcpu)
+{
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    for (;;) {
+        g_autofree char *row = info_row(guest, vcpu);
+
+        if (strstr(row, "disabled off"))
+            return;
+        if (!strstr(row, "disabled, being ejected off") || g_get_monotonic_time() > deadline)
+            guest_fail(guest, row);
+        g_usleep(20000);
+    }
+}
+
 void assert_bad_options(const char *options, ...)
 {
     g_autofree char *command = g_strdup_printf("%s --kernel %s %s", g_getenv("MINIVMM"),

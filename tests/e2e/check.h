@@ -43,6 +43,9 @@ void assert_outcome(Guest *guest, unsigned id, const char *outcome);
 char *info_row(Guest *guest, unsigned vcpu);
 /* The vCPU's line in the answer of `info` contains all of these words, up to NULL. */
 void assert_info(Guest *guest, unsigned vcpu, ...) G_GNUC_NULL_TERMINATED;
+/* The vCPU is disabled and off, and no eject of it is open. Waits for the guest's `_OST`, which comes
+ * after the unplug's outcome. */
+void assert_unplugged(Guest *guest, unsigned vcpu);
 /* minivmm with these options ends with status 2 and a message that contains all of these words. */
 void assert_bad_options(const char *options, ...) G_GNUC_NULL_TERMINATED;
 

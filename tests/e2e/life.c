@@ -199,7 +199,7 @@ static void an_unplug_overtakes_a_plug_that_was_seen(void **state)
     second = last_request = request(guest, "unplug 3");
     assert_outcome(guest, first, NULL);
     assert_outcome(guest, second, "done");
-    assert_info(guest, 3, "disabled off", NULL);
+    assert_unplugged(guest, 3);
     guest_wait_output(guest, "cat " CPUS "enabled", "0-1");
 }
 
@@ -214,8 +214,8 @@ static void bursts_are_carried_out_one_by_one(void **state)
         last_request = request(guest, "unplug 2-3") + 1;
         for (unsigned id = first; id <= last_request; id++)
             assert_outcome(guest, id, NULL);
-        assert_info(guest, 2, "disabled off", NULL);
-        assert_info(guest, 3, "disabled off", NULL);
+        assert_unplugged(guest, 2);
+        assert_unplugged(guest, 3);
         guest_wait_output(guest, "cat " CPUS "enabled", "0-1");
 
         first = request(guest, "plug 2-3");

@@ -129,7 +129,10 @@ static void assert_cpus(Torture *t)
 
     assert_masks(t->guest, "0-7", mask, mask);
     for (unsigned vcpu = 1; vcpu < N_VCPUS; vcpu++)
-        assert_info(t->guest, vcpu, t->enabled[vcpu] ? " enabled on " : " disabled off ", NULL);
+        if (t->enabled[vcpu])
+            assert_info(t->guest, vcpu, " enabled on ", NULL);
+        else
+            assert_unplugged(t->guest, vcpu);
 }
 
 /* --- What a round does --- */
