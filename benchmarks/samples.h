@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-#define SAMPLES_MAX 30
+#define SAMPLES_MAX 60
 
 typedef struct Samples {
     const char *key;

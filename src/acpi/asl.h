@@ -4,7 +4,7 @@
  * that is called aml where they are used.
  *
  *     Method ("CEJ0", 1, NotSerialized) {              Method (CEJ0, 1, NotSerialized) {
- *         Store(0, Index("STAB", Arg0));                   Store (0, Index (STAB, Arg0))
+ *         Store(Arg0, "EJCT");                             Store (Arg0, EJCT)
  *     }                                                }
  *
  * Blocks are followed by braces. A term may be an integer, a string, which is an object's name or
@@ -29,7 +29,7 @@
     ASL_PICK_3(__VA_ARGS__, ASL_OP3, ASL_NO_TARGET, )(opcode, __VA_ARGS__)
 #define ASL_NO_TARGET(opcode, x, y)     aml_op3(opcode, ASL_TERM(x), ASL_TERM(y), aml_op0(0))
 #define ASL_PICK_3(a, b, c, pick, ...)    pick
-#define ASL_PICK_4(a, b, c, d, pick, ...) pick
+#define ASL_PICK_6(a, b, c, d, e, f, pick, ...) pick
 
 /* A block is a loop that runs once, and whose end writes the block's length. */
 #define ASL_VARIABLE_(line) asl_block_##line
@@ -43,6 +43,7 @@
 #define Scope(path)      ASL_BLOCK(aml_begin(aml, 0x10, aml_path(path)))
 #define Device(name)     ASL_BLOCK(aml_begin(aml, 0x5b82, aml_path(name)))
 #define If(predicate)    ASL_BLOCK(aml_begin(aml, 0xa0, ASL_TERM(predicate)))
+#define Else             ASL_BLOCK(aml_begin(aml, 0xa1, (AmlTerm){0}))
 #define While(predicate) ASL_BLOCK(aml_begin(aml, 0xa2, ASL_TERM(predicate)))
 #define Method(name, n_args, serialize) \
     ASL_BLOCK(aml_begin_flags(aml, 0x14, name, (n_args) | (serialize)))
@@ -87,9 +88,14 @@ enum { SystemMemory = 0 };
 #define Local0 aml_op0(0x60)
 #define Local1 aml_op0(0x61)
 #define Local2 aml_op0(0x62)
+#define Local3 aml_op0(0x63)
+#define Local4 aml_op0(0x64)
+#define Local5 aml_op0(0x65)
 #define Arg0   aml_op0(0x68)
 #define Arg1   aml_op0(0x69)
 #define Arg2   aml_op0(0x6a)
+#define Arg3   aml_op0(0x6b)
+#define Arg4   aml_op0(0x6c)
 
 #define String(text)     aml_string(text)
 #define ShiftLeft(...)   ASL_TARGET(0x79, __VA_ARGS__)
@@ -102,13 +108,18 @@ enum { SystemMemory = 0 };
 #define LEqual(x, y)     ASL_OP2(0x93, x, y)
 #define LLess(x, y)      ASL_OP2(0x95, x, y)
 
-/* Call(method, …): up to three arguments. */
-#define Call(...) \
-    ASL_PICK_4(__VA_ARGS__, ASL_CALL3, ASL_CALL2, ASL_CALL1, ASL_CALL0, )(__VA_ARGS__)
+/* Call(method, …): up to five arguments. */
+#define Call(...)                                                                                  \
+    ASL_PICK_6(__VA_ARGS__, ASL_CALL5, ASL_CALL4, ASL_CALL3, ASL_CALL2, ASL_CALL1, ASL_CALL0, )    \
+    (__VA_ARGS__)
 #define ASL_CALL0(method)          aml_path(method)
 #define ASL_CALL1(method, a)       ASL_CALL(method, ASL_TERM(a))
 #define ASL_CALL2(method, a, b)    ASL_CALL(method, ASL_TERM(a), ASL_TERM(b))
 #define ASL_CALL3(method, a, b, c) ASL_CALL(method, ASL_TERM(a), ASL_TERM(b), ASL_TERM(c))
+#define ASL_CALL4(method, a, b, c, d) \
+    ASL_CALL(method, ASL_TERM(a), ASL_TERM(b), ASL_TERM(c), ASL_TERM(d))
+#define ASL_CALL5(method, a, b, c, d, e) \
+    ASL_CALL(method, ASL_TERM(a), ASL_TERM(b), ASL_TERM(c), ASL_TERM(d), ASL_TERM(e))
 #define ASL_CALL(method, ...) \
     aml_call(method, sizeof((AmlTerm[]){__VA_ARGS__}) / sizeof(AmlTerm), (AmlTerm[]){__VA_ARGS__})
 

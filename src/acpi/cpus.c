@@ -12,7 +12,8 @@
 /* What _STA says (6.3.7). A vCPU is always present; only Enabled changes. */
 enum {
     STA_ENABLED = 1 << 1,
-    STA_ALWAYS = 0x0d, /* Present, Shown in UI, Functional */
+    STA_DISABLED_VCPU = 0x0d, /* Present, Shown in UI, Functional */
+    STA_ENABLED_VCPU = STA_DISABLED_VCPU | STA_ENABLED,
 };
 
 /* Notify values (5.6.6) */
@@ -21,8 +22,10 @@ enum {
     EJECT_REQUEST = 3,
 };
 
-/* The most vCPUs in an innermost container: Linux evaluates _STA of all of them at a plug. */
-#define GROUP 16
+/* The most vCPUs in an innermost container, and the bits of their numbers in it. Linux evaluates _STA
+ * of all of them at a plug. */
+#define GROUP      16
+#define GROUP_BITS 4
 
 /* --- The tree of processor containers --- */
 
@@ -54,7 +57,8 @@ static Tree new_tree(const Config *config)
 {
     const VcpuhpTopology *t = &config->topology;
     uint32_t cluster_size = t->cores * t->threads;
-    uint32_t group_size = MAX(GROUP / t->threads, 1) * t->threads; /* of whole cores */
+    /* Of whole cores, unless one alone is larger. */
+    uint32_t group_size = t->threads < GROUP ? GROUP / t->threads * t->threads : GROUP;
     uint32_t next_uid = cluster_uid(config, t->clusters > 1 ? t->sockets * t->clusters : 0);
     Tree tree = {.config = config};
 
@@ -147,22 +151,48 @@ static void registers(const Config *config, GByteArray *aml)
     }
 }
 
-/* STAB has a byte for each vCPU: the Enabled bit of its _STA. OSPM evaluates _STA of many vCPUs
- * again and again, and none of this reads a register. _INI brings STAB up to date before OSPM looks
- * at the vCPUs. */
-static void status_table(const Config *config, GByteArray *aml)
+/* STA0 and STA1 have a byte for each of 256 vCPUs: its _STA. OSPM evaluates _STA of many vCPUs again
+ * and again, and none of this reads a register. With one table, the index of every vCPU from 256 on
+ * would take a byte more. _INI fills the tables before OSPM looks at the vCPUs. */
+#define TABLE 256
+
+static const char *table_name(uint32_t vcpu)
 {
-    uint8_t enabled[VCPUHP_MAX_VCPUS];
-    char name[5];
+    return vcpu < TABLE ? "STA0" : "STA1";
+}
 
-    /* The rest is zero. */
-    memset(enabled, STA_ENABLED, config->n_enabled);
-    NameBuffer("STAB", config->n_vcpus, enabled, config->n_enabled);
+static void status_tables(const Config *config, GByteArray *aml)
+{
+    uint8_t enabled[TABLE];
 
-    /* CSTA (vCPU) */
-    Method ("CSTA", 1, NotSerialized) {
-        Return(Or(DerefOf(Index("STAB", Arg0)), STA_ALWAYS));
+    memset(enabled, STA_ENABLED_VCPU, sizeof(enabled));
+    for (uint32_t first = 0; first < config->n_vcpus; first += TABLE) {
+        uint32_t size = MIN(config->n_vcpus - first, TABLE);
+
+        /* The rest is zero until _INI. */
+        NameBuffer(table_name(first), size, enabled,
+                   config->n_enabled > first ? MIN(config->n_enabled - first, size) : 0);
     }
+
+    /* CSET (vCPU, status) */
+    Method ("CSET", 2, NotSerialized) {
+        if (config->n_vcpus <= TABLE) {
+            Store(Arg1, Index(table_name(0), Arg0));
+        } else {
+            If (LLess(Arg0, TABLE)) {
+                Store(Arg1, Index(table_name(0), Arg0));
+            }
+            Else
+            {
+                Store(Arg1, Index(table_name(TABLE), And(Arg0, TABLE - 1)));
+            }
+        }
+    }
+}
+
+static void initialization(const Config *config, GByteArray *aml)
+{
+    char name[5];
 
     Method ("_INI", 0, NotSerialized) {
         for (uint32_t word = config->n_fixed / 64; word * 64 < config->n_vcpus; word++) {
@@ -178,14 +208,14 @@ static void status_table(const Config *config, GByteArray *aml)
         Store(Arg0, Local0);
         Store(Arg1, Local1);
         While (LLess(Local1, Arg2)) {
-            Do(And(ShiftLeft(Local0, 1), STA_ENABLED, Index("STAB", Local1)));
+            Do(Call("CSET", Local1, Or(And(ShiftLeft(Local0, 1), STA_ENABLED), STA_DISABLED_VCPU)));
             Do(ShiftRight(Local0, 1, Local0));
             Increment(Local1);
         }
     }
 }
 
-/* CTAK takes up to four events and records the inserts among them in STAB. CLCK makes this one step
+/* CTAK takes up to four events and records the inserts among them. CLCK makes this one step
  * with regard to CEJ0: an insert that was taken before an eject must not be recorded after it. */
 static void take_events(GByteArray *aml)
 {
@@ -196,7 +226,7 @@ static void take_events(GByteArray *aml)
         Store(Local0, Local1);
         While (Local1) {
             If (And(Local1, EVENT_INSERT)) {
-                Store(STA_ENABLED, Index("STAB", And(Local1, EVENT_SLOT)));
+                Do(Call("CSET", And(Local1, EVENT_SLOT), STA_ENABLED_VCPU));
             }
             Do(ShiftRight(Local1, EVENT_LANE_BITS, Local1));
         }
@@ -233,10 +263,10 @@ static void scan(GByteArray *aml)
 
 static void answers(GByteArray *aml)
 {
-    /* CEJ0 (vCPU). The write lets the VMM plug the vCPU again, so STAB changes before it. */
+    /* CEJ0 (vCPU). The write lets the VMM plug the vCPU again, so its status changes before it. */
     Method ("CEJ0", 1, NotSerialized) {
         Acquire("CLCK");
-        Store(0, Index("STAB", Arg0));
+        Do(Call("CSET", Arg0, STA_DISABLED_VCPU));
         Store(Arg0, "EJCT");
         Release("CLCK");
     }
@@ -256,7 +286,8 @@ static void shared(const Config *config, GByteArray *aml)
         return;
     }
     registers(config, aml);
-    status_table(config, aml);
+    status_tables(config, aml);
+    initialization(config, aml);
     take_events(aml);
     scan(aml);
     answers(aml);
@@ -264,36 +295,91 @@ static void shared(const Config *config, GByteArray *aml)
 
 /* --- Containers and vCPUs --- */
 
-/* CTFY (vCPU, notification) of a container; it counts vCPUs from the container's first. Notify must
- * name the device literally, because ACPICA accepts no reference there. */
-static void dispatch_to_cpus(const Tree *tree, Container c, GByteArray *aml)
+/* Dispatch halves the vCPUs at each step, because an interpreter takes long for each predicate: a chain
+ * of them, one for each vCPU, would take longer than everything else between interrupt and
+ * notification. Notify must name the device literally, because ACPICA accepts no reference there. Only
+ * hotpluggable vCPUs are ever notified. */
+
+/* Notify one of the vCPUs first … first + (2 << bit) - 1 of a container. bits[] has the predicates for
+ * the bits of its number in the container. */
+static void notify_one(const Tree *tree, Container c, uint32_t first, int bit, const AmlTerm bits[],
+                       AmlTerm value, GByteArray *aml)
 {
+    uint32_t middle = first + (1u << bit);
     char name[5];
 
-    Method ("CTFY", 2, NotSerialized) {
-        for (uint32_t i = MAX(c.first, tree->config->n_fixed); i < c.end; i++) {
-            If (LEqual(Arg0, i - c.first)) {
-                Notify(cpu_name(i, name), Arg1);
-            }
+    if (bit < 0) {
+        Notify(cpu_name(first, name), value);
+    } else if (middle >= c.end) {
+        notify_one(tree, c, first, bit - 1, bits, value, aml);
+    } else if (middle <= tree->config->n_fixed) {
+        notify_one(tree, c, middle, bit - 1, bits, value, aml);
+    } else {
+        If (bits[bit]) {
+            notify_one(tree, c, middle, bit - 1, bits, value, aml);
+        }
+        Else
+        {
+            notify_one(tree, c, first, bit - 1, bits, value, aml);
         }
     }
 }
 
-static void dispatch_to_children(const Tree *tree, Container c, GByteArray *aml)
+/* Pass the notification on to one of the children first … end - 1, which Local1 has the number of.
+ * Local0 is the vCPU's number in the child. */
+static void notify_child(const Tree *tree, Container c, uint32_t first, uint32_t end,
+                         GByteArray *aml)
 {
+    uint32_t middle = (first + end) / 2;
     char name[5], path[11];
 
-    Method ("CTFY", 2, NotSerialized) {
-        Divide(Arg0, tree->levels[c.level + 1].size, Local0, Local1);
-        for (uint32_t i = 0; i < n_children(tree, c); i++) {
-            Container inner = child(tree, c, i);
+    if (end - first > 1 && !has_hotpluggable(tree, child(tree, c, middle - 1))) {
+        notify_child(tree, c, middle, end, aml);
+    } else if (end - first > 1) {
+        If (LLess(Local1, middle)) {
+            notify_child(tree, c, first, middle, aml);
+        }
+        Else
+        {
+            notify_child(tree, c, middle, end, aml);
+        }
+    } else if (is_innermost(tree, child(tree, c, first))) {
+        g_snprintf(path, sizeof(path), "^%s.CBIT",
+                   container_name(tree, child(tree, c, first), name));
+        Do(Call(path, Local2, Local3, Local4, Local5, Arg1));
+    } else {
+        g_snprintf(path, sizeof(path), "^%s.CTFY",
+                   container_name(tree, child(tree, c, first), name));
+        Do(Call(path, Local0, Arg1));
+    }
+}
 
-            if (!has_hotpluggable(tree, inner))
-                continue;
-            g_snprintf(path, sizeof(path), "^%s.CTFY", container_name(tree, inner, name));
-            If (LEqual(Local1, i)) {
-                Do(Call(path, Local0, Arg1));
+/* CTFY (vCPU, notification); it counts vCPUs from the container's first. An innermost container that
+ * is inside another has CBIT (bit 0, bit 1, bit 2, bit 3, notification) instead: one method computes the
+ * bits for all groups. */
+static void dispatch(const Tree *tree, Container c, GByteArray *aml)
+{
+    const AmlTerm computed[GROUP_BITS] = {Arg0, Arg1, Arg2, Arg3};
+    const AmlTerm own[GROUP_BITS] = {And(Arg0, 1), And(Arg0, 2), And(Arg0, 4), And(Arg0, 8)};
+
+    if (is_innermost(tree, c) && c.level) {
+        Method ("CBIT", GROUP_BITS + 1, NotSerialized) {
+            notify_one(tree, c, c.first, GROUP_BITS - 1, computed, Arg4, aml);
+        }
+        return;
+    }
+    Method ("CTFY", 2, NotSerialized) {
+        if (is_innermost(tree, c)) {
+            notify_one(tree, c, c.first, GROUP_BITS - 1, own, Arg1, aml);
+        } else {
+            Divide(Arg0, tree->levels[c.level + 1].size, Local0, Local1);
+            if (c.level + 2 == tree->n_levels) {
+                Do(And(Local0, 1, Local2));
+                Do(And(Local0, 2, Local3));
+                Do(And(Local0, 4, Local4));
+                Do(And(Local0, 8, Local5));
             }
+            notify_child(tree, c, 0, n_children(tree, c), aml);
         }
     }
 }
@@ -309,7 +395,7 @@ static void cpu(const Config *config, uint32_t vcpu, GByteArray *aml)
             Name("_PXM", config->nodes[vcpu]);
         if (vcpu >= config->n_fixed) {
             Method ("_STA", 0, NotSerialized) {
-                Return(Call("CSTA", vcpu));
+                Return(DerefOf(Index(table_name(vcpu), vcpu % TABLE)));
             }
             Method ("_EJ0", 1, NotSerialized) {
                 Do(Call("CEJ0", vcpu));
@@ -330,14 +416,12 @@ static void container(const Tree *tree, Container c, const char *name, GByteArra
         Name("_UID", container_uid(tree, c));
         if (c.level == 0)
             shared(tree->config, aml);
+        if (has_hotpluggable(tree, c))
+            dispatch(tree, c, aml);
         if (is_innermost(tree, c)) {
-            if (has_hotpluggable(tree, c))
-                dispatch_to_cpus(tree, c, aml);
             for (uint32_t i = c.first; i < c.end; i++)
                 cpu(tree->config, i, aml);
         } else {
-            if (has_hotpluggable(tree, c))
-                dispatch_to_children(tree, c, aml);
             for (uint32_t i = 0; i < n_children(tree, c); i++)
                 container(tree, child(tree, c, i), container_name(tree, child(tree, c, i), inner),
                           aml);

@@ -32,7 +32,7 @@ class Machine:
     def describe(self):
         """The namespace as docs/acpi.md tells it. _UIDs: sockets, clusters, the machine, groups."""
         sockets, clusters, cores, threads = self.topology
-        cores_in_group = max(GROUP // threads, 1)
+        size = GROUP // threads * threads if threads < GROUP else GROUP
         next_uid = sockets + (sockets * clusters if clusters > 1 else 0)
         self.containers[ROOT] = 0
         if sockets > 1:
@@ -45,12 +45,11 @@ class Machine:
                 if clusters > 1:
                     uid = sockets + socket * clusters + cluster
                     path = cluster_path = self.container(socket_path, uid)
-                for core in range(cores):
-                    if cores > cores_in_group and core % cores_in_group == 0:
+                for vcpu in range(cores * threads):
+                    if cores * threads > size and vcpu % size == 0:
                         path = self.container(cluster_path, next_uid)
                         next_uid += 1
-                    for _ in range(threads):
-                        self.paths.append(f"{path}.C{len(self.paths):03X}")
+                    self.paths.append(f"{path}.C{len(self.paths):03X}")
 
     def container(self, parent, uid):
         path = f"{parent}.P{uid:03X}"

@@ -26,13 +26,13 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 EN00, 64            // enabled vCPUs, a bit each
             }
 
-            // The Enabled bit of each vCPU's _STA; the rest is zero
-            Name (STAB, Buffer (4) { 0x02 })
+            // The _STA of each vCPU; the rest is zero until _INI
+            Name (STA0, Buffer (4) { 0x0F })
 
-            // CSTA (vCPU)
-            Method (CSTA, 1)
+            // CSET (vCPU, status)
+            Method (CSET, 2)
             {
-                Return (DerefOf (STAB [Arg0]) | 0x0D)
+                STA0 [Arg0] = Arg1
             }
 
             Method (_INI)
@@ -47,16 +47,16 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = (Local0 << 1) & 0x02
+                    CSET (Local1, ((Local0 << 1) & 0x02) | 0x0D)
                     Local0 >>= 1
                     Local1++
                 }
             }
 
-            // Held while STAB and the registers change together
+            // Held while STA0 and the registers change together
             Mutex (CLCK, 0)
 
-            // Take up to four events, and record inserts in STAB
+            // Take up to four events, and record inserts
             Method (CTAK)
             {
                 Acquire (CLCK, 0xFFFF)
@@ -66,7 +66,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 {
                     If (Local1 & 0x4000)            // insert
                     {
-                        STAB [Local1 & 0x0FFF] = 0x02
+                        CSET (Local1 & 0x0FFF, 0x0F)
                     }
                     Local1 >>= 16
                 }
@@ -104,7 +104,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             Method (CEJ0, 1)
             {
                 Acquire (CLCK, 0xFFFF)
-                STAB [Arg0] = 0
+                CSET (Arg0, 0x0D)
                 EJCT = Arg0
                 Release (CLCK)
             }
@@ -118,9 +118,12 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             // CTFY (vCPU, notification)
             Method (CTFY, 2)
             {
-                If (Arg0 == 1) { Notify (C001, Arg1) }
-                If (Arg0 == 2) { Notify (C002, Arg1) }
-                If (Arg0 == 3) { Notify (C003, Arg1) }
+                If (Arg0 & 2)
+                {
+                    If (Arg0 & 1) { Notify (C003, Arg1) }
+                    Else { Notify (C002, Arg1) }
+                }
+                Else { Notify (C001, Arg1) }
             }
 
             // Permanently enabled: neither plugged nor ejected
@@ -134,7 +137,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
-                Method (_STA) { Return (CSTA (1)) }
+                Method (_STA) { Return (DerefOf (STA0 [1])) }
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -143,7 +146,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
-                Method (_STA) { Return (CSTA (2)) }
+                Method (_STA) { Return (DerefOf (STA0 [2])) }
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }
@@ -152,7 +155,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             {
                 Name (_HID, "ACPI0007")
                 Name (_UID, 3)
-                Method (_STA) { Return (CSTA (3)) }
+                Method (_STA) { Return (DerefOf (STA0 [3])) }
                 Method (_EJ0, 1) { CEJ0 (3) }
                 Method (_OST, 3) { COST (3, Arg0, Arg1) }
             }

@@ -25,11 +25,11 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 EN00, 64
             }
 
-            Name (STAB, Buffer (17) { 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02 })
+            Name (STA0, Buffer (17) { 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F, 0x0F })
 
-            Method (CSTA, 1)
+            Method (CSET, 2)
             {
-                Return (DerefOf (STAB [Arg0]) | 0x0D)
+                STA0 [Arg0] = Arg1
             }
 
             Method (_INI)
@@ -43,7 +43,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = (Local0 << 1) & 0x02
+                    CSET (Local1, ((Local0 << 1) & 0x02) | 0x0D)
                     Local0 >>= 1
                     Local1++
                 }
@@ -60,7 +60,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 {
                     If (Local1 & 0x4000)
                     {
-                        STAB [Local1 & 0x0FFF] = 0x02
+                        CSET (Local1 & 0x0FFF, 0x0F)
                     }
                     Local1 >>= 16
                 }
@@ -97,7 +97,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             Method (CEJ0, 1)
             {
                 Acquire (CLCK, 0xFFFF)
-                STAB [Arg0] = 0
+                CSET (Arg0, 0x0D)
                 EJCT = Arg0
                 Release (CLCK)
             }
@@ -110,8 +110,12 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             Method (CTFY, 2)
             {
                 Divide (Arg0, 16, Local0, Local1)
-                If (Local1 == 0) { ^P001.CTFY (Local0, Arg1) }
-                If (Local1 == 1) { ^P002.CTFY (Local0, Arg1) }
+                Local2 = Local0 & 1
+                Local3 = Local0 & 2
+                Local4 = Local0 & 4
+                Local5 = Local0 & 8
+                If (Local1 < 1) { ^P001.CBIT (Local2, Local3, Local4, Local5, Arg1) }
+                Else { ^P002.CBIT (Local2, Local3, Local4, Local5, Arg1) }
             }
 
             Device (P001)
@@ -119,10 +123,8 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Name (_HID, "ACPI0010")
                 Name (_UID, 1)
 
-                Method (CTFY, 2)
-                {
-                    If (Arg0 == 15) { Notify (C00F, Arg1) }
-                }
+                // Of 16 vCPUs, the last
+                Method (CBIT, 5) { Notify (C00F, Arg4) }
 
                 Device (C000) { Name (_HID, "ACPI0007") Name (_UID, 0) }
                 Device (C001) { Name (_HID, "ACPI0007") Name (_UID, 1) }
@@ -144,7 +146,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 {
                     Name (_HID, "ACPI0007")
                     Name (_UID, 15)
-                    Method (_STA) { Return (CSTA (15)) }
+                    Method (_STA) { Return (DerefOf (STA0 [15])) }
                     Method (_EJ0, 1) { CEJ0 (15) }
                     Method (_OST, 3) { COST (15, Arg0, Arg1) }
                 }
@@ -155,16 +157,13 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Name (_HID, "ACPI0010")
                 Name (_UID, 2)
 
-                Method (CTFY, 2)
-                {
-                    If (Arg0 == 0) { Notify (C010, Arg1) }
-                }
+                Method (CBIT, 5) { Notify (C010, Arg4) }
 
                 Device (C010)
                 {
                     Name (_HID, "ACPI0007")
                     Name (_UID, 16)
-                    Method (_STA) { Return (CSTA (16)) }
+                    Method (_STA) { Return (DerefOf (STA0 [16])) }
                     Method (_EJ0, 1) { CEJ0 (16) }
                     Method (_OST, 3) { COST (16, Arg0, Arg1) }
                 }

@@ -25,11 +25,11 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 EN00, 64
             }
 
-            Name (STAB, Buffer (4) { 0x02 })
+            Name (STA0, Buffer (4) { 0x0F })
 
-            Method (CSTA, 1)
+            Method (CSET, 2)
             {
-                Return (DerefOf (STAB [Arg0]) | 0x0D)
+                STA0 [Arg0] = Arg1
             }
 
             Method (_INI)
@@ -43,7 +43,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = (Local0 << 1) & 0x02
+                    CSET (Local1, ((Local0 << 1) & 0x02) | 0x0D)
                     Local0 >>= 1
                     Local1++
                 }
@@ -60,7 +60,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 {
                     If (Local1 & 0x4000)
                     {
-                        STAB [Local1 & 0x0FFF] = 0x02
+                        CSET (Local1 & 0x0FFF, 0x0F)
                     }
                     Local1 >>= 16
                 }
@@ -97,7 +97,7 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             Method (CEJ0, 1)
             {
                 Acquire (CLCK, 0xFFFF)
-                STAB [Arg0] = 0
+                CSET (Arg0, 0x0D)
                 EJCT = Arg0
                 Release (CLCK)
             }
@@ -110,8 +110,8 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
             Method (CTFY, 2)
             {
                 Divide (Arg0, 2, Local0, Local1)
-                If (Local1 == 0) { ^P000.CTFY (Local0, Arg1) }
-                If (Local1 == 1) { ^P001.CTFY (Local0, Arg1) }
+                If (Local1 < 1) { ^P000.CTFY (Local0, Arg1) }
+                Else { ^P001.CTFY (Local0, Arg1) }
             }
 
             Device (P000)
@@ -122,7 +122,11 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Method (CTFY, 2)
                 {
                     Divide (Arg0, 1, Local0, Local1)
-                    If (Local1 == 1) { ^P003.CTFY (Local0, Arg1) }
+                    Local2 = Local0 & 1
+                    Local3 = Local0 & 2
+                    Local4 = Local0 & 4
+                    Local5 = Local0 & 8
+                    ^P003.CBIT (Local2, Local3, Local4, Local5, Arg1)
                 }
 
                 Device (P002)
@@ -142,16 +146,13 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                     Name (_HID, "ACPI0010")
                     Name (_UID, 3)
 
-                    Method (CTFY, 2)
-                    {
-                        If (Arg0 == 0) { Notify (C001, Arg1) }
-                    }
+                    Method (CBIT, 5) { Notify (C001, Arg4) }
 
                     Device (C001)
                     {
                         Name (_HID, "ACPI0007")
                         Name (_UID, 1)
-                        Method (_STA) { Return (CSTA (1)) }
+                        Method (_STA) { Return (DerefOf (STA0 [1])) }
                         Method (_EJ0, 1) { CEJ0 (1) }
                         Method (_OST, 3) { COST (1, Arg0, Arg1) }
                     }
@@ -166,8 +167,12 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                 Method (CTFY, 2)
                 {
                     Divide (Arg0, 1, Local0, Local1)
-                    If (Local1 == 0) { ^P004.CTFY (Local0, Arg1) }
-                    If (Local1 == 1) { ^P005.CTFY (Local0, Arg1) }
+                    Local2 = Local0 & 1
+                    Local3 = Local0 & 2
+                    Local4 = Local0 & 4
+                    Local5 = Local0 & 8
+                    If (Local1 < 1) { ^P004.CBIT (Local2, Local3, Local4, Local5, Arg1) }
+                    Else { ^P005.CBIT (Local2, Local3, Local4, Local5, Arg1) }
                 }
 
                 Device (P004)
@@ -175,16 +180,13 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                     Name (_HID, "ACPI0010")
                     Name (_UID, 4)
 
-                    Method (CTFY, 2)
-                    {
-                        If (Arg0 == 0) { Notify (C002, Arg1) }
-                    }
+                    Method (CBIT, 5) { Notify (C002, Arg4) }
 
                     Device (C002)
                     {
                         Name (_HID, "ACPI0007")
                         Name (_UID, 2)
-                        Method (_STA) { Return (CSTA (2)) }
+                        Method (_STA) { Return (DerefOf (STA0 [2])) }
                         Method (_EJ0, 1) { CEJ0 (2) }
                         Method (_OST, 3) { COST (2, Arg0, Arg1) }
                     }
@@ -195,16 +197,13 @@ DefinitionBlock ("", "SSDT", 2, "VCPUHP", "VCPUHP  ", 0)
                     Name (_HID, "ACPI0010")
                     Name (_UID, 5)
 
-                    Method (CTFY, 2)
-                    {
-                        If (Arg0 == 0) { Notify (C003, Arg1) }
-                    }
+                    Method (CBIT, 5) { Notify (C003, Arg4) }
 
                     Device (C003)
                     {
                         Name (_HID, "ACPI0007")
                         Name (_UID, 3)
-                        Method (_STA) { Return (CSTA (3)) }
+                        Method (_STA) { Return (DerefOf (STA0 [3])) }
                         Method (_EJ0, 1) { CEJ0 (3) }
                         Method (_OST, 3) { COST (3, Arg0, Arg1) }
                     }

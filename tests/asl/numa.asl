@@ -25,11 +25,11 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
             }
 
             // vCPU 1 is enabled at boot
-            Name (STAB, Buffer (3) { 0x02, 0x02 })
+            Name (STA0, Buffer (3) { 0x0F, 0x0F })
 
-            Method (CSTA, 1)
+            Method (CSET, 2)
             {
-                Return (DerefOf (STAB [Arg0]) | 0x0D)
+                STA0 [Arg0] = Arg1
             }
 
             Method (_INI)
@@ -43,7 +43,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Local1 = Arg1
                 While (Local1 < Arg2)
                 {
-                    STAB [Local1] = (Local0 << 1) & 0x02
+                    CSET (Local1, ((Local0 << 1) & 0x02) | 0x0D)
                     Local0 >>= 1
                     Local1++
                 }
@@ -60,7 +60,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 {
                     If (Local1 & 0x4000)
                     {
-                        STAB [Local1 & 0x0FFF] = 0x02
+                        CSET (Local1 & 0x0FFF, 0x0F)
                     }
                     Local1 >>= 16
                 }
@@ -97,7 +97,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
             Method (CEJ0, 1)
             {
                 Acquire (CLCK, 0xFFFF)
-                STAB [Arg0] = 0
+                CSET (Arg0, 0x0D)
                 EJCT = Arg0
                 Release (CLCK)
             }
@@ -109,8 +109,8 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
 
             Method (CTFY, 2)
             {
-                If (Arg0 == 1) { Notify (C001, Arg1) }
-                If (Arg0 == 2) { Notify (C002, Arg1) }
+                If (Arg0 & 2) { Notify (C002, Arg1) }
+                Else { Notify (C001, Arg1) }
             }
 
             Device (C000)
@@ -125,7 +125,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 1)
                 Name (_PXM, 0)
-                Method (_STA) { Return (CSTA (1)) }
+                Method (_STA) { Return (DerefOf (STA0 [1])) }
                 Method (_EJ0, 1) { CEJ0 (1) }
                 Method (_OST, 3) { COST (1, Arg0, Arg1) }
             }
@@ -135,7 +135,7 @@ DefinitionBlock ("", "SSDT", 2, "ACME  ", "ROADRUNR", 7)
                 Name (_HID, "ACPI0007")
                 Name (_UID, 2)
                 Name (_PXM, 1)
-                Method (_STA) { Return (CSTA (2)) }
+                Method (_STA) { Return (DerefOf (STA0 [2])) }
                 Method (_EJ0, 1) { CEJ0 (2) }
                 Method (_OST, 3) { COST (2, Arg0, Arg1) }
             }
