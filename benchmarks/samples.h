@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-#define SAMPLES_MAX 60
+#define SAMPLES_MAX 100
 
 typedef struct Samples {
     const char *key;

@@ -6,7 +6,7 @@
 #include "../tests/e2e/guest.h"
 
 /* Seconds for what the last step has left to do, before the next one is timed. */
-#define STEP_PAUSE 0.3
+#define STEP_PAUSE 0.15
 
 #define STEP_OST_EJECTED "_OST 0x3, 0x0"
 

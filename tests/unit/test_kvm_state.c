@@ -1017,9 +1017,22 @@ static bool try_resume(Fixture *f, GError **error)
     return vcpuhp_resume(f->hp, error);
 }
 
+/* What Linux has for one or another of them. */
+static const int errnos[] = {EIO,   EBUSY,  EINVAL, ENXIO, ENOENT, ENODEV, EPERM,
+                             E2BIG, ENOMEM, EFAULT, EINTR, EAGAIN, ENOTTY};
+
+/* A register that is absent, because the VMM has hidden it, is not a failure of the ioctl, but may make
+ * a difference that is refused. A vGIC that is busy for a moment is tried again. */
+static bool is_harmless(int error_number)
+{
+    if (error_number == ENOENT)
+        return strstr(fake.failed, "KVM_GET_ONE_REG") != NULL;
+    return error_number == EBUSY && strstr(fake.failed, "DEVICE_ATTR");
+}
+
 /* How many ioctls a step makes, of which the one with the number `at` fails; 0: none. The failure is
  * returned, or reported by an event. */
-static int run_step(Fixture *f, Step *step, int at)
+static int run_step(Fixture *f, Step *step, int at, int error_number)
 {
     int n_calls = fake.n_calls;
     g_autoptr(GError) error = NULL;
@@ -1028,12 +1041,15 @@ static int run_step(Fixture *f, Step *step, int at)
 
     g_clear_pointer(&f->host_error, g_free);
     fake.fail_at = at ? n_calls + at : 0;
+    fake.fail_errno = error_number;
     ok = step(f, &error);
     assert_int_equal(ok, !error);
     text = error ? error->message : f->host_error;
-    assert_int_equal(text != NULL, at != 0);
-    if (text && (!strstr(text, fake.failed) || !strstr(text, g_strerror(EIO))))
-        fail_msg("\"%s\" does not name %s", text, fake.failed);
+    if (!at)
+        assert_null(text);
+    else if (!is_harmless(error_number) &&
+             (!text || !strstr(text, fake.failed) || !strstr(text, g_strerror(error_number))))
+        fail_msg("%s, %s: the report is %s", fake.failed, g_strerror(error_number), text);
     return fake.n_calls - n_calls;
 }
 
@@ -1046,11 +1062,12 @@ static void a_save_that_fails_names_the_ioctl_and_can_be_repeated(void **state)
     f->config.pmu_irq = 23;
     begin_running(f);
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
-        int n_calls = run_step(f, steps[i], 0);
+        int n_calls = run_step(f, steps[i], 0, 0);
 
         for (int at = 1; at <= n_calls; at++)
-            run_step(f, steps[i], at);
-        run_step(f, steps[i], 0);
+            for (size_t k = 0; k < G_N_ELEMENTS(errnos); k++)
+                run_step(f, steps[i], at, errnos[k]);
+        run_step(f, steps[i], 0, 0);
     }
     assert_int_equal(turn_on(f, NEVER_ON), PSCI_RET_SUCCESS);
 }
@@ -1078,11 +1095,12 @@ static void a_load_that_fails_names_the_ioctl(void **state)
         int n_calls;
 
         begin_load(f, i);
-        n_calls = run_step(f, steps[i], 0);
-        for (int at = 1; at <= n_calls; at++) {
-            begin_load(f, i);
-            run_step(f, steps[i], at);
-        }
+        n_calls = run_step(f, steps[i], 0, 0);
+        for (int at = 1; at <= n_calls; at++)
+            for (size_t k = 0; k < G_N_ELEMENTS(errnos); k++) {
+                begin_load(f, i);
+                run_step(f, steps[i], at, errnos[k]);
+            }
     }
 }
 
