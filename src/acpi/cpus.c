@@ -300,27 +300,27 @@ static void shared(const Config *config, GByteArray *aml)
  * notification. Notify must name the device literally, because ACPICA accepts no reference there. Only
  * hotpluggable vCPUs are ever notified. */
 
-/* Notify one of the vCPUs first … first + (2 << bit) - 1 of a container. bits[] has the predicates for
- * the bits of its number in the container. */
-static void notify_one(const Tree *tree, Container c, uint32_t first, int bit, const AmlTerm bits[],
-                       AmlTerm value, GByteArray *aml)
+/* Notify one of the 1 << n_bits vCPUs from first on. bits[] has the predicates for the bits of its number
+ * in the container, the lowest first. */
+static void notify_one(const Tree *tree, Container c, uint32_t first, guint n_bits,
+                       const AmlTerm bits[], AmlTerm value, GByteArray *aml)
 {
-    uint32_t middle = first + (1u << bit);
+    uint32_t middle = first + (1u << n_bits) / 2;
     char name[5];
 
-    if (bit < 0) {
+    if (!n_bits) {
         Notify(cpu_name(first, name), value);
     } else if (middle >= c.end) {
-        notify_one(tree, c, first, bit - 1, bits, value, aml);
+        notify_one(tree, c, first, n_bits - 1, bits, value, aml);
     } else if (middle <= tree->config->n_fixed) {
-        notify_one(tree, c, middle, bit - 1, bits, value, aml);
+        notify_one(tree, c, middle, n_bits - 1, bits, value, aml);
     } else {
-        If (bits[bit]) {
-            notify_one(tree, c, middle, bit - 1, bits, value, aml);
+        If (bits[n_bits - 1]) {
+            notify_one(tree, c, middle, n_bits - 1, bits, value, aml);
         }
         Else
         {
-            notify_one(tree, c, first, bit - 1, bits, value, aml);
+            notify_one(tree, c, first, n_bits - 1, bits, value, aml);
         }
     }
 }
@@ -364,13 +364,13 @@ static void dispatch(const Tree *tree, Container c, GByteArray *aml)
 
     if (is_innermost(tree, c) && c.level) {
         Method ("CBIT", GROUP_BITS + 1, NotSerialized) {
-            notify_one(tree, c, c.first, GROUP_BITS - 1, computed, Arg4, aml);
+            notify_one(tree, c, c.first, GROUP_BITS, computed, Arg4, aml);
         }
         return;
     }
     Method ("CTFY", 2, NotSerialized) {
         if (is_innermost(tree, c)) {
-            notify_one(tree, c, c.first, GROUP_BITS - 1, own, Arg1, aml);
+            notify_one(tree, c, c.first, GROUP_BITS, own, Arg1, aml);
         } else {
             Divide(Arg0, tree->levels[c.level + 1].size, Local0, Local1);
             if (c.level + 2 == tree->n_levels) {
