@@ -3,7 +3,7 @@
  * KVM's state on a real KVM: a machine is saved, loaded into another VM of this process, and saved
  * there again. What was loaded must be what is saved, byte by byte, and the guest goes on.
  *
- *     saved [TEST]
+ *     saved [gicv2]    on a host whose GIC is a GICv2, or can be used as one
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,8 +130,10 @@ static Machine *new_machine(const Kind *kind)
     VcpuhpKvmConfig kvm;
 
     open_vm(m);
-    if (!host_can(m->fd, kind))
+    if (!host_can(m->fd, kind)) {
+        print_message("this host lacks what the machine has\n");
         skip();
+    }
     vcpuhp_config_init(&m->config, N_VCPUS, N_VCPUS);
     m->config.gic.version = kind->gic;
     m->config.gic.n_irqs = N_IRQS;
@@ -698,8 +700,10 @@ static void a_target_is_narrowed_to_what_the_source_had(void **state)
     g_autoptr(GBytes) host = NULL;
 
     (void)state;
-    if (reg(m, 0, KVM_SET_ONE_REG, ID_AA64ISAR0, &isar0))
+    if (reg(m, 0, KVM_SET_ONE_REG, ID_AA64ISAR0, &isar0)) {
+        print_message("this host's ID registers cannot be written\n");
         skip();
+    }
     set_reg(m, 0, KVM_REG_ARM_PSCI_VERSION, version);
     host = vcpuhp_kvm_save_host(m->hp, &error);
     check(host, error);
@@ -712,9 +716,11 @@ static void a_target_is_narrowed_to_what_the_source_had(void **state)
 
 int main(int argc, char **argv)
 {
+    const struct CMUnitTest with_gicv2[] = {
+        cmocka_unit_test(a_machine_with_a_gicv2_is_loaded_as_it_was_saved),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_with_a_gicv3_is_loaded_as_it_was_saved),
-        cmocka_unit_test(a_machine_with_a_gicv2_is_loaded_as_it_was_saved),
         cmocka_unit_test(a_machine_with_all_features_is_loaded_as_it_was_saved),
         cmocka_unit_test(enabled_counters_are_those_that_were),
         cmocka_unit_test(a_pending_lpi_and_its_mapping_go_along),
@@ -724,7 +730,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_target_is_narrowed_to_what_the_source_had),
     };
 
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
+    if (argc > 1 && !strcmp(argv[1], "gicv2"))
+        return cmocka_run_group_tests_name("saved, GICv2", with_gicv2, NULL, NULL);
     return cmocka_run_group_tests_name("saved", tests, NULL, NULL);
 }
