@@ -105,7 +105,6 @@ enum { SystemMemory = 0 };
 #define Index(object, n) ASL_TARGET(0x88, object, n)
 #define DerefOf(x)       ASL_OP1(0x83, x)
 #define LNot(x)          ASL_OP1(0x92, x)
-#define LEqual(x, y)     ASL_OP2(0x93, x, y)
 #define LLess(x, y)      ASL_OP2(0x95, x, y)
 
 /* Call(method, …): up to five arguments. */

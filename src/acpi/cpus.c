@@ -215,8 +215,8 @@ static void initialization(const Config *config, GByteArray *aml)
     }
 }
 
-/* CTAK takes up to four events and records the inserts among them. CLCK makes this one step
- * with regard to CEJ0: an insert that was taken before an eject must not be recorded after it. */
+/* CTAK takes up to four events and records the inserts among them. CLCK makes this one step with
+ * regard to CEJ0: an insert that was taken before an eject must not be recorded after it. */
 static void take_events(GByteArray *aml)
 {
     Mutex("CLCK", 0);
@@ -295,9 +295,8 @@ static void shared(const Config *config, GByteArray *aml)
 
 /* --- Containers and vCPUs --- */
 
-/* Dispatch halves the vCPUs at each step, because an interpreter takes long for each predicate: a chain
- * of them, one for each vCPU, would take longer than everything else between interrupt and
- * notification. Notify must name the device literally, because ACPICA accepts no reference there. Only
+/* Dispatch halves the vCPUs at each step: an interpreter takes long for each predicate, and a chain of
+ * them would need one for each vCPU. Notify must name the device literally, because ACPICA accepts no reference there. Only
  * hotpluggable vCPUs are ever notified. */
 
 /* Notify one of the 1 << n_bits vCPUs from first on. bits[] has the predicates for the bits of its number
