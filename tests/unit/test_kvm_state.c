@@ -1072,6 +1072,37 @@ static void a_save_that_fails_names_the_ioctl_and_can_be_repeated(void **state)
     assert_int_equal(turn_on(f, NEVER_ON), PSCI_RET_SUCCESS);
 }
 
+/* A filter of system calls is made from the list in docs/security.md. */
+static void check_is_documented(unsigned long request, void *opaque)
+{
+    static const unsigned long documented[] = {
+        KVM_GET_REG_LIST, KVM_GET_ONE_REG,     KVM_GET_VCPU_EVENTS,
+        KVM_GET_MP_STATE, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR,
+    };
+    unsigned *seen = opaque;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(documented); i++)
+        if (request == documented[i]) {
+            *seen |= 1u << i;
+            return;
+        }
+    fail_msg("ioctl 0x%lx is not in docs/security.md", request);
+}
+
+static void a_save_makes_the_ioctls_that_a_filter_allows_and_no_other(void **state)
+{
+    Fixture *f = *state;
+    unsigned seen = 0;
+
+    f->config.pmu_irq = 23;
+    begin_running(f);
+    fake.before = check_is_documented;
+    fake.opaque = &seen;
+    save(f);
+    fake.before = NULL;
+    assert_int_equal(seen, 0x3f);
+}
+
 /* Up to a step: 0 load_host(), 1 load_kvm(), 2 resume. */
 static void begin_load(Fixture *f, size_t step)
 {
@@ -1384,6 +1415,7 @@ int main(void)
         OWN(registers_that_the_target_lacks_are_refused_before_anything_is_written),
         OWN(a_register_that_the_vmm_hid_is_not_described),
         EITHER(a_save_that_fails_names_the_ioctl_and_can_be_repeated),
+        EITHER(a_save_makes_the_ioctls_that_a_filter_allows_and_no_other),
         EITHER(a_load_that_fails_names_the_ioctl),
         OWN(any_damage_is_refused_and_changes_nothing),
         OWN(a_vcpu_that_the_library_has_off_is_refused_by_number),
