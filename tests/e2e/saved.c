@@ -730,7 +730,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_target_is_narrowed_to_what_the_source_had),
     };
 
-    if (argc > 1 && !strcmp(argv[1], "gicv2"))
+    if (argc == 2 && !strcmp(argv[1], "gicv2"))
         return cmocka_run_group_tests_name("saved, GICv2", with_gicv2, NULL, NULL);
+    if (argc > 1) {
+        g_printerr("usage: saved [gicv2]\n");
+        return 2;
+    }
     return cmocka_run_group_tests_name("saved", tests, NULL, NULL);
 }
