@@ -18,7 +18,9 @@ typedef struct Fixture {
     uint32_t id;
     bool id_was_written; /* when the first event came */
     unsigned n_ended;
-    VcpuhpPower power_at_off; /* when the backend let go */
+    VcpuhpPower power_at_off; /* when the backend let go … */
+    bool asked;               /* … of a vCPU that was asked to park */
+    bool start_fails;
     bool line;
     bool line_fails;
     unsigned n_line_set, n_host_errors;
@@ -26,15 +28,19 @@ typedef struct Fixture {
 
 static bool start(void *data, uint32_t vcpu, const VcpuhpEntry *entry, GError **error)
 {
-    (void)data, (void)vcpu, (void)entry, (void)error;
-    return true;
+    Fixture *f = data;
+
+    (void)vcpu, (void)entry;
+    if (f->start_fails)
+        g_set_error_literal(error, VCPUHP_ERROR, VCPUHP_ERROR_KVM, "KVM_ARM_VCPU_INIT failed");
+    return !f->start_fails;
 }
 
 static void off(void *data, uint32_t vcpu, bool asked)
 {
     Fixture *f = data;
 
-    (void)asked;
+    f->asked = asked;
     f->power_at_off = f->hp->slots.table[vcpu].power;
 }
 
@@ -156,6 +162,23 @@ static void backend_lets_go_of_a_vcpu_before_it_counts_as_off(void **state)
     assert_int_equal(f->hp->slots.table[0].power, VCPUHP_POWER_OFF);
 }
 
+/* One that is asked to park may be in the middle of anything, and needs a reset. */
+static void backend_hears_whether_a_vcpu_was_asked_to_park(void **state)
+{
+    Fixture *f = *state;
+
+    f->asked = true;
+    f->start_fails = true;
+    assert_false(vcpuhp_start(f->hp, FIRST_ENTRY, NULL));
+    assert_false(f->asked);
+    f->start_fails = false;
+    assert_true(vcpuhp_start(f->hp, FIRST_ENTRY, NULL));
+    assert_true(vcpuhp_vcpu_enter(f->hp, 0));
+    vcpuhp_stop(f->hp);
+    assert_true(vcpuhp_vcpu_park_if_asked(f->hp, 0));
+    assert_true(f->asked);
+}
+
 static void line_follows_the_requests_under_the_lock(void **state)
 {
     Fixture *f = *state;
@@ -198,6 +221,7 @@ int main(void)
         TEST(dispatch_acts_on_more_deadlines_than_one_pass_has_room_for),
         TEST(id_of_a_request_is_written_before_its_first_event),
         TEST(backend_lets_go_of_a_vcpu_before_it_counts_as_off),
+        TEST(backend_hears_whether_a_vcpu_was_asked_to_park),
         TEST(line_follows_the_requests_under_the_lock),
         TEST(line_that_could_not_be_set_is_reported_and_set_again),
         TEST(line_that_has_its_level_is_not_set_again),
