@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -330,6 +331,16 @@ static void free_ends_open_requests(void **state)
     assert_true(reported(f, VCPUHP_EVENT_ENDED));
 }
 
+static void free_closes_the_timer(void **state)
+{
+    Fixture *f = *state;
+    int fd = vcpuhp_timer_fd(f->hp);
+
+    vcpuhp_free(f->hp);
+    f->hp = NULL;
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 static void no_request_can_be_made_while_the_context_is_freed(void **state)
 {
     Fixture *f = *state;
@@ -473,6 +484,7 @@ int main(void)
         TEST(timer_fd_is_readable_when_dispatch_is_due),
         TEST(deadline_that_passes_during_dispatch_is_not_lost),
         TEST(free_ends_open_requests),
+        TEST(free_closes_the_timer),
         TEST(no_request_can_be_made_while_the_context_is_freed),
         TEST(misaligned_entry_of_vcpu_0_is_refused),
         TEST(start_without_a_thread_is_an_error_of_its_own),
