@@ -151,7 +151,6 @@ static void begin_request(Slots *slots, uint32_t vcpu, VcpuhpRequestKind kind, u
     slot->stale = *taken(slot, kind);
     slot->until_on = false;
     slot->was_enabled = kind == VCPUHP_REQUEST_PLUG && slot->status & SLOT_ENABLED;
-    slot->retry_at = 0;
     slot->deadline = timeout_ms ? now + timeout_ms * (int64_t)1000 : 0;
     if (slot->deadline)
         arm(slots, slot->deadline, fx);
