@@ -136,6 +136,17 @@ static void dispatch_acts_on_more_deadlines_than_one_pass_has_room_for(void **st
     assert_int_equal(f->n_ended, N_VCPUS - 2);
 }
 
+static void free_ends_more_requests_than_one_pass_has_room_for(void **state)
+{
+    Fixture *f = *state;
+
+    for (uint32_t i = 2; i < N_VCPUS; i++)
+        assert_true(vcpuhp_plug(f->hp, i, 0, 0, NULL, NULL));
+    vcpuhp_free(f->hp);
+    f->hp = NULL;
+    assert_int_equal(f->n_ended, N_VCPUS - 2);
+}
+
 static void id_of_a_request_is_written_before_its_first_event(void **state)
 {
     Fixture *f = *state;
@@ -219,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(dispatch_acts_on_more_deadlines_than_one_pass_has_room_for),
+        TEST(free_ends_more_requests_than_one_pass_has_room_for),
         TEST(id_of_a_request_is_written_before_its_first_event),
         TEST(backend_lets_go_of_a_vcpu_before_it_counts_as_off),
         TEST(backend_hears_whether_a_vcpu_was_asked_to_park),

@@ -734,6 +734,54 @@ static void many_timeouts_at_once_are_all_reported(void **state)
     g_free(f);
 }
 
+/* After a load, until the resume: slots_resume() finds out what is due. */
+static void nothing_is_due_while_time_stands_still(void **state)
+{
+    Fixture *f = *state;
+
+    plug(f, 2);
+    f->slots.loaded_at = f->now;
+    expire(f, RETRY_US);
+    assert_int_equal(f->fx.n_events, 0);
+    assert_int_equal(f->slots.wake, 0);
+}
+
+/* --- Events --- */
+
+static void events_are_searched_from_a_slot_on_and_around_the_end(void **state)
+{
+    Fixture *f = g_new0(Fixture, 1);
+    VcpuhpConfig from;
+
+    (void)state;
+    vcpuhp_config_init(&from, 192, 1);
+    assert_true(config_init(&f->config, &from, NULL));
+    slots_init(&f->slots, &f->config);
+    assert_int_equal(slots_find_event(&f->slots, 0), -1);
+    plug(f, 70);
+    plug(f, 140);
+    assert_int_equal(slots_find_event(&f->slots, 0), 70);
+    assert_int_equal(slots_find_event(&f->slots, 70), 70);
+    assert_int_equal(slots_find_event(&f->slots, 71), 140);
+    assert_int_equal(slots_find_event(&f->slots, 141), 70);
+    slots_clear(&f->slots);
+    config_clear(&f->config);
+    g_free(f);
+}
+
+static void count_of_unanswered_events_stays_at_its_maximum(void **state)
+{
+    Fixture *f = *state;
+
+    f->slots.table[2].inserts_taken = f->slots.table[1].removes_taken = UINT16_MAX;
+    plug(f, 2);
+    take(f, 2, SLOT_INSERT);
+    assert_int_equal(f->slots.table[2].inserts_taken, UINT16_MAX);
+    unplug(f, 1);
+    take(f, 1, SLOT_REMOVE);
+    assert_int_equal(f->slots.table[1].removes_taken, UINT16_MAX);
+}
+
 /* --- Force --- */
 
 static void force_parks_and_disables_without_consent(void **state)
@@ -1652,6 +1700,9 @@ int main(void)
         TEST(timeout_undoes_an_unseen_request),
         TEST(timeout_of_a_seen_request_leaves_the_policy),
         TEST(many_timeouts_at_once_are_all_reported),
+        TEST(nothing_is_due_while_time_stands_still),
+        cmocka_unit_test(events_are_searched_from_a_slot_on_and_around_the_end),
+        TEST(count_of_unanswered_events_stays_at_its_maximum),
         TEST(force_parks_and_disables_without_consent),
         TEST(force_of_an_off_vcpu_is_done_at_once),
         TEST(force_of_a_fixed_or_disabled_vcpu_fails),
