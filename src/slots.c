@@ -886,7 +886,6 @@ OnResult slots_on(Slots *slots, uint32_t vcpu, const Entry *entry, Effects *fx)
     slot->power = VCPUHP_POWER_ON_PENDING;
     slot->entry = *entry;
     slot->observed = true;
-    slot->park = false;
     slots->n_running++;
     fx->start = (int)vcpu;
     return ON_GRANTED;

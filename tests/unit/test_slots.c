@@ -217,6 +217,7 @@ static void plug_is_refused_by_an_insert_ost_with_an_error(void **state)
     assert_null(find_event(f, VCPUHP_EVENT_ENDED));
     ost(f, 2, 1, 0x81);
     assert_ended(f, f->id, VCPUHP_OUTCOME_REFUSED);
+    assert_int_equal(find_event(f, VCPUHP_EVENT_ENDED)->ost_source, 1);
     assert_int_equal(find_event(f, VCPUHP_EVENT_ENDED)->ost_status, 0x81);
     assert_true(status(f, 2) & SLOT_ENABLED);
 }
@@ -858,6 +859,8 @@ static void guest_errors_are_reported_at_powers_of_two(void **state)
         effects_init(&f->fx);
         slots_guest_error(&f->slots, i, "x", &f->fx);
         reported += f->fx.n_events;
+        if (f->fx.n_events)
+            assert_string_equal(f->fx.events[0].text, "x");
     }
     assert_int_equal(reported, 10);
 }
@@ -873,6 +876,21 @@ static void a_vcpu_ejected_before_it_entered_does_not_run(void **state)
     off(f, 1);
     assert_non_null(find_event(f, VCPUHP_EVENT_EJECTED));
     assert_null(find_event(f, VCPUHP_EVENT_OFF));
+}
+
+/* Its state was loaded, and is that of the middle of anything. */
+static void a_vcpu_that_goes_on_after_a_load_and_is_stopped_first_was_asked_to_park(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    f->slots.table[1].adopted = true;
+    effects_init(&f->fx);
+    slots_stop(&f->slots, &f->fx);
+    effects_init(&f->fx);
+    assert_false(slots_enter(&f->slots, 1, &f->fx));
+    assert_int_equal(f->fx.off, 1);
+    assert_true(f->fx.off_asked);
 }
 
 static void stop_kicks_all_that_run_and_reports_when_the_last_has_parked(void **state)
@@ -1710,6 +1728,7 @@ int main(void)
         TEST(denials_are_reported_at_powers_of_two),
         TEST(guest_errors_are_reported_at_powers_of_two),
         TEST(a_vcpu_ejected_before_it_entered_does_not_run),
+        TEST(a_vcpu_that_goes_on_after_a_load_and_is_stopped_first_was_asked_to_park),
         TEST(stop_kicks_all_that_run_and_reports_when_the_last_has_parked),
         TEST(stop_of_a_stopped_machine_reports_at_once),
         TEST(reset_keeps_policy_and_unseen_requests),
