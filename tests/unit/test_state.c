@@ -1553,7 +1553,10 @@ static void a_permanently_enabled_vcpu_that_is_asked_for_is_refused(void **state
     assert_refused(f, "vCPU 0: status");
     save(f);
     poke_slot(f, 0, EJECT_UNTIL, 1, 4);
-    assert_refused(f, "vCPU 0: eject_until");
+    assert_refused(f, "vCPU 0: eject_until, inserts_taken or removes_taken");
+    save(f);
+    poke_slot(f, 0, INSERTS_TAKEN, 1, 2);
+    assert_refused(f, "vCPU 0: eject_until, inserts_taken or removes_taken");
     save(f);
     poke_slot(f, 0, REMOVES_TAKEN, 1, 2);
     assert_refused(f, "vCPU 0: eject_until, inserts_taken or removes_taken");
