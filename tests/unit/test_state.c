@@ -753,6 +753,10 @@ static void firmware_remove_is_still_set(void **state)
     read_reg(&f->from, REG_EVENT, 8);
     move(f);
     assert_int_equal(read_reg(&f->to, REG_STATUS, 1), 1 | FW_REMOVE);
+    /* … and found. */
+    write_reg(&f->to, REG_SELECTOR, 0, 4);
+    write_reg(&f->to, REG_COMMAND, 0, 1);
+    assert_int_equal(read_reg(&f->to, REG_COMMAND_DATA, 4), 1);
 }
 
 static void the_block_goes_on_between_any_two_accesses(void **state)
@@ -874,6 +878,44 @@ static void time_stands_still_from_save_to_resume(void **state)
     now += 1000;
     vcpuhp_dispatch(f->to.hp);
     assert_int_equal(find_event(&f->to, VCPUHP_EVENT_ENDED)->outcome, VCPUHP_OUTCOME_TIMED_OUT);
+}
+
+/* Longer than every timer. */
+static void resume_later(Fixture *f)
+{
+    save(f);
+    load(f);
+    now += 100000000;
+    assert_true(vcpuhp_resume(f->to.hp, NULL));
+    vcpuhp_dispatch(f->to.hp);
+}
+
+static void a_retry_does_not_come_earlier_by_the_time_of_the_move(void **state)
+{
+    Fixture *f = *state;
+
+    start(&f->from);
+    plug(f, 2, 0, 0);
+    read_reg(&f->from, REG_EVENT, 8);
+    resume_later(f);
+    assert_int_equal(read_reg(&f->to, REG_EVENT, 8), 0);
+    now += f->config.retry_ms * 1000;
+    vcpuhp_dispatch(f->to.hp);
+    assert_int_equal(read_reg(&f->to, REG_EVENT, 8), EVENT_INSERT | 2);
+}
+
+static void an_ejects_limit_does_not_come_earlier_by_the_time_of_the_move(void **state)
+{
+    Fixture *f = *state;
+
+    start(&f->from);
+    write_reg(&f->from, REG_EJECT, 1, 8);
+    plug(f, 1, 0, 0);
+    resume_later(f);
+    assert_int_equal(query(&f->to, 1).request_state, VCPUHP_REQUEST_HELD);
+    now += f->config.eject_timeout_ms * 1000;
+    vcpuhp_dispatch(f->to.hp);
+    assert_int_equal(query(&f->to, 1).request_state, VCPUHP_REQUEST_RAISED);
 }
 
 static void a_state_that_is_saved_again_before_the_resume_is_the_same(void **state)
@@ -1837,6 +1879,8 @@ int main(void)
         TEST(the_resume_sets_the_line_whatever_it_is),
         TEST(a_machine_is_moved_again_and_again),
         TEST(time_stands_still_from_save_to_resume),
+        TEST(a_retry_does_not_come_earlier_by_the_time_of_the_move),
+        TEST(an_ejects_limit_does_not_come_earlier_by_the_time_of_the_move),
         TEST(a_state_that_is_saved_again_before_the_resume_is_the_same),
         TEST(a_deadline_that_has_passed_is_due_after_the_resume),
         TEST(a_request_is_raised_again_when_it_is_due),
