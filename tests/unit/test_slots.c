@@ -893,6 +893,18 @@ static void a_vcpu_that_goes_on_after_a_load_and_is_stopped_first_was_asked_to_p
     assert_true(f->fx.off_asked);
 }
 
+static void a_vcpu_that_was_called_off_before_a_load_was_asked_to_park(void **state)
+{
+    Fixture *f = *state;
+
+    run(f, 1);
+    f->slots.table[1].to_resume = f->slots.table[1].adopted = f->slots.table[1].park = true;
+    effects_init(&f->fx);
+    slots_resume_vcpu(&f->slots, 1, &f->fx);
+    assert_int_equal(f->fx.off, 1);
+    assert_true(f->fx.off_asked);
+}
+
 static void stop_kicks_all_that_run_and_reports_when_the_last_has_parked(void **state)
 {
     Fixture *f = *state;
@@ -1729,6 +1741,7 @@ int main(void)
         TEST(guest_errors_are_reported_at_powers_of_two),
         TEST(a_vcpu_ejected_before_it_entered_does_not_run),
         TEST(a_vcpu_that_goes_on_after_a_load_and_is_stopped_first_was_asked_to_park),
+        TEST(a_vcpu_that_was_called_off_before_a_load_was_asked_to_park),
         TEST(stop_kicks_all_that_run_and_reports_when_the_last_has_parked),
         TEST(stop_of_a_stopped_machine_reports_at_once),
         TEST(reset_keeps_policy_and_unseen_requests),
