@@ -1684,6 +1684,11 @@ static void a_request_id_of_two_requests_is_refused(void **state)
     save(f);
     poke_slot(f, 2, REQUEST, f->id, 4);
     assert_refused(f, "two vCPUs have the open request 2");
+    /* Also if they are no neighbours. */
+    unplug(f, 1, 0);
+    save(f);
+    poke_slot(f, 3, REQUEST, f->id, 4);
+    assert_refused(f, "two vCPUs have the open request 3");
 }
 
 /* --- Size --- */
