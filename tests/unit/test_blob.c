@@ -236,6 +236,26 @@ static void a_section_that_reaches_beyond_the_end_is_refused(void **state)
     assert_refused(changed(WRITE("MAIN"), length, "\20\0\0\0", 4), "beyond"); /* half a header */
 }
 
+static void a_section_without_its_bytes_is_refused(void **state)
+{
+    static const uint8_t length[] = {1, 0, 0, 0};
+    BlobWriter writer;
+
+    (void)state;
+    blob_begin(&writer, &format, 64);
+    blob_section(&writer, "MAIN", 0);
+    assert_refused(changed(blob_end(&writer), BLOB_HEADER_SIZE + 8, length, sizeof(length)),
+                   "reaches beyond the end");
+}
+
+static void a_state_may_have_no_section(void **state)
+{
+    g_autoptr(GBytes) bytes = WRITE(NULL);
+
+    (void)state;
+    assert_int_equal(blob_open(&format, bytes, NULL, 0, NULL), 2);
+}
+
 static void a_reader_that_asks_for_more_gets_zeros_and_fails(void **state)
 {
     g_autoptr(GBytes) bytes = WRITE("MAIN");
@@ -287,6 +307,8 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(trailing_bytes_are_refused),
         cmocka_unit_test(a_section_that_reaches_beyond_the_end_is_refused),
+        cmocka_unit_test(a_section_without_its_bytes_is_refused),
+        cmocka_unit_test(a_state_may_have_no_section),
         cmocka_unit_test(a_reader_that_asks_for_more_gets_zeros_and_fails),
         cmocka_unit_test(a_section_with_bytes_left_is_refused),
     };
