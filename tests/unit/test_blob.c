@@ -134,6 +134,33 @@ static void a_missing_section_is_refused_by_name(void **state)
     assert_refused(WRITE("XTRA"), "MAIN");
 }
 
+static void a_missing_section_is_refused_whichever_it_is(void **state)
+{
+    BlobSection sections[] = {{.tag = "XTRA"}, {.tag = "MAIN"}};
+    g_autoptr(GBytes) bytes = WRITE("XTRA");
+    g_autoptr(GError) error = NULL;
+
+    (void)state;
+    assert_int_equal(blob_open(&format, bytes, sections, 2, &error), 0);
+    assert_non_null(strstr(error->message, "section MAIN is missing"));
+}
+
+static void what_sections_held_before_does_not_matter(void **state)
+{
+    static const uint8_t old[8];
+    const BlobReader left_over = {old, old + sizeof(old), true};
+    g_autoptr(GBytes) bytes = WRITE("MAIN");
+    Known sections = known();
+
+    (void)state;
+    sections.main.present = sections.extra.present = true;
+    sections.main.reader = sections.extra.reader = left_over;
+    assert_int_equal(blob_open(&format, bytes, &sections.main, 2, NULL), 2);
+    assert_int_equal(blob_get_u8(&sections.main.reader), 0x12);
+    assert_false(sections.extra.present);
+    assert_int_equal(blob_left(&sections.extra.reader), 0);
+}
+
 static void a_section_that_comes_twice_is_refused_by_name(void **state)
 {
     (void)state;
@@ -296,6 +323,8 @@ int main(void)
         cmocka_unit_test(sections_may_come_in_any_order),
         cmocka_unit_test(an_optional_section_may_be_missing),
         cmocka_unit_test(a_missing_section_is_refused_by_name),
+        cmocka_unit_test(a_missing_section_is_refused_whichever_it_is),
+        cmocka_unit_test(what_sections_held_before_does_not_matter),
         cmocka_unit_test(a_section_that_comes_twice_is_refused_by_name),
         cmocka_unit_test(an_unknown_section_is_refused_by_name),
         cmocka_unit_test(an_unknown_section_that_may_be_skipped_is),
