@@ -356,7 +356,7 @@ static void replace(Slots *slots, const Machine *machine, const Slot *table)
     slots->last_event = machine->last_event;
     slots->errors = machine->errors;
     slots->last_request = machine->last_request;
-    /* Fresh slots have raised nothing and run nothing, but a guest may have set other bits. */
+    slots->n_raised = slots->n_running = 0;
     for (int i = 0; i < SLOT_WORDS; i++)
         slots->enabled[i] = slots->in_use[i] = slots->insert[i] = slots->remove[i] =
             slots->fw_remove[i] = 0;
