@@ -295,9 +295,9 @@ static void shared(const Config *config, GByteArray *aml)
 
 /* --- Containers and vCPUs --- */
 
-/* Dispatch halves the vCPUs at each step: an interpreter takes long for each predicate, and a chain of
- * them would need one for each vCPU. Notify must name the device literally, because ACPICA accepts no reference there. Only
- * hotpluggable vCPUs are ever notified. */
+/* Dispatch halves the vCPUs at each step: an interpreter takes long for each predicate, and a chain
+ * of them would need one for each vCPU. Notify must name the device literally, because ACPICA
+ * accepts no reference there. Only hotpluggable vCPUs are ever notified. */
 
 /* Notify one of the 1 << n_bits vCPUs from first on. bits[] has the predicates for the bits of its number
  * in the container, the lowest first. */
