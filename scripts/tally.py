@@ -5,9 +5,9 @@
     tally.py meson NAME TESTLOG.json        a run of `meson test`
     tally.py tap NAME OUTPUT STATUS         one program: what it printed, its exit status
 
-Prints "PASSED FAILED SKIPPED" to standard output, and failures and skips to standard error. A
-program that dies, that announces no tests, or runs fewer than it announced has failed, whatever
-the tests before that point said.
+Prints "PASSED FAILED SKIPPED" to standard output, and failures and skips to standard error, each
+failure with what its test said. A program that dies, that announces no tests, or runs fewer than it
+announced has failed, whatever the tests before that point said.
 """
 import json
 import re
@@ -17,6 +17,8 @@ RESULT = re.compile(r'(ok|not ok)\b(?: +(\d+))?(?: +-)?(?: +(.*))?$')
 PLAN = re.compile(r'1\.\.(\d+)(?: *# *skip\S* *(.*))?', re.IGNORECASE)
 # cmocka before 1.1.6 says "not ok N # SKIP name", everybody else "ok N - name # SKIP reason".
 SKIP = re.compile(r'(.*?) *# *skip\S* *(.*)', re.IGNORECASE)
+GROUP = re.compile(r'# (not )?ok - ')  # what cmocka says of a whole group
+QUOTED_LINES = 80
 
 
 class Tally:
@@ -34,9 +36,15 @@ class Tally:
     def tell(self, how, what):
         print(f'  {how}  ' + ': '.join(filter(None, (self.run, *what))), file=sys.stderr)
 
+    @staticmethod
+    def quote(lines):
+        for line in lines[-QUOTED_LINES:]:
+            print(f'    | {line}', file=sys.stderr)
+
     def tap(self, program, text, status):
         planned = seen = 0
         failed_before, remark = self.failed, ''
+        said, explains_failure = [], False  # what was printed since the last result
         for line in text.splitlines():
             plan, result = PLAN.fullmatch(line), RESULT.fullmatch(line)
             if plan:
@@ -55,9 +63,16 @@ class Tally:
                     self.passed += 1
                 else:
                     self.fail(program, name)
+                    self.quote(said)
+                said, explains_failure = [], result[1] != 'ok'
                 remark = ''
-            else:
+            elif not GROUP.match(line):
                 remark = line.lstrip('# ').strip() or remark
+                said.append(line)
+                if explains_failure and line.startswith('#'):
+                    self.quote([line])
+        if planned > seen:
+            self.quote(said)
         for _ in range(planned - seen):
             self.fail(program, 'a test that was announced did not run')
         if not planned:
