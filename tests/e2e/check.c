@@ -10,10 +10,10 @@ void guest_fail(Guest *guest, const char *message)
 {
     if (guest) {
         g_autofree char *tail = guest_console_tail(guest, 30);
+        g_autofree char *stall = guest_runs(guest) ? stall_describe(guest) : g_strdup("");
 
-        g_autofree char *stall = stall_describe(guest);
-
-        print_error("the console's last lines:\n%s\n%s\n", tail, stall);
+        /* A report that shows only the end of this has the console. */
+        print_error("%s\nthe console's last lines:\n%s\n", stall, tail);
     }
     fail_msg("%s", message);
     g_assert_not_reached();

@@ -24,7 +24,7 @@ typedef struct Event {
 struct Guest {
     GPid pid;
     bool exited;
-    int exit_status;
+    int wait_status; /* once it has exited: of waitpid() */
     char *folder, *console_path, *monitor_path, *log_path;
     int console, monitor, output; /* fds; -1: closed */
     FILE *log;
@@ -115,7 +115,6 @@ static void pump(Guest *guest)
         {guest->console, POLLIN, 0}, {guest->monitor, POLLIN, 0}, {guest->output, POLLIN, 0}};
     char data[4096];
     gsize len;
-    int status;
 
     poll(fds, G_N_ELEMENTS(fds), 100);
     if (fds[0].revents && read_some(&guest->console, data, sizeof(data), &len))
@@ -125,10 +124,17 @@ static void pump(Guest *guest)
     if (fds[2].revents && read_some(&guest->output, data, sizeof(data), &len))
         on_lines(guest, guest->output_line, data, len, on_output_line);
     /* Output that came before the end is read first. */
-    if (!guest->exited && guest->output < 0 && waitpid(guest->pid, &status, WNOHANG) > 0) {
-        guest->exited = true;
-        guest->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    }
+    if (!guest->exited && guest->output < 0)
+        guest->exited = waitpid(guest->pid, &guest->wait_status, WNOHANG) > 0;
+}
+
+static void fail_ended(Guest *guest, const char *expected, const char *what)
+{
+    if (WIFSIGNALED(guest->wait_status))
+        fail(guest, "minivmm was killed by signal %d (%s); expected %s%s",
+             WTERMSIG(guest->wait_status), strsignal(WTERMSIG(guest->wait_status)), expected, what);
+    fail(guest, "minivmm ended with status %d; expected %s%s", WEXITSTATUS(guest->wait_status),
+         expected, what);
 }
 
 /* Wait for a text on the console. Returns where it is; the next wait looks behind it. */
@@ -146,8 +152,7 @@ static gsize wait_console(Guest *guest, const char *text)
             return at;
         }
         if (guest->exited)
-            fail(guest, "minivmm ended with status %d; expected on the console: %s",
-                 guest->exit_status, text);
+            fail_ended(guest, "on the console: ", text);
         if (strstr(guest->console_text->str + guest->console_position, "Kernel panic"))
             fail(guest, "the guest's kernel panicked; expected on the console: %s", text);
         if (g_get_monotonic_time() > deadline)
@@ -174,8 +179,7 @@ static int connect_to(Guest *guest, const char *path)
         close(fd);
         pump(guest);
         if (guest->exited)
-            fail(guest, "minivmm ended with status %d before it listened on %s", guest->exit_status,
-                 path);
+            fail_ended(guest, "that it listens on ", path);
         if (g_get_monotonic_time() > deadline)
             fail(guest, "timed out: minivmm does not listen on %s", path);
         g_usleep(10000);
@@ -314,6 +318,11 @@ const char *guest_log_path(const Guest *guest)
 GPid guest_pid(const Guest *guest)
 {
     return guest->pid;
+}
+
+bool guest_runs(const Guest *guest)
+{
+    return !guest->exited;
 }
 
 char *guest_console_tail(const Guest *guest, guint n_lines)
@@ -500,8 +509,7 @@ gint64 guest_wait_event(Guest *guest, const char *text)
                 return event->time;
         }
         if (guest->exited)
-            fail(guest, "minivmm ended with status %d; expected the event: %s", guest->exit_status,
-                 text);
+            fail_ended(guest, "the event: ", text);
         if (g_get_monotonic_time() > deadline)
             fail(guest, "timed out; expected the event: %s", text);
         pump(guest);
@@ -541,5 +549,5 @@ int guest_wait_exit(Guest *guest)
             fail(guest, "timed out: minivmm still runs");
         pump(guest);
     }
-    return guest->exit_status;
+    return WIFEXITED(guest->wait_status) ? WEXITSTATUS(guest->wait_status) : -1;
 }

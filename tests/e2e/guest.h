@@ -39,6 +39,8 @@ const char *guest_release(const Guest *guest);
 char *guest_console_tail(const Guest *guest, guint n_lines);
 const char *guest_log_path(const Guest *guest);
 GPid guest_pid(const Guest *guest);
+/* Whether minivmm has not been seen to end. */
+bool guest_runs(const Guest *guest);
 
 /* Run a shell command in the guest. Returns its output without trailing white space, which the
  * caller frees. With ret_status NULL, it must succeed. */
